@@ -1,0 +1,243 @@
+"""Processes of this host: adopted by pid, pid file, port or command line, or started by chaosboard."""
+
+import hashlib
+import json
+import os
+import signal as signals
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from engine import processes, state
+from engine.drivers import Captured, Driver, ReadBack
+from engine.errors import EngineError, Refused, Unreachable
+from engine.parameters import param
+from engine.processes import SIGNALS, Identity, describe, holder, identity, status
+from engine.target import Node, split_address
+
+POLL = 0.01  # seconds between two looks at a process that is ending or starting
+
+
+@dataclass(frozen=True)
+class Process(Driver):
+    """A process on the host where chaosboard runs. Say in one way which one it is."""
+
+    pid_file: str = param("", help="the file that holds its process id")
+    port: int | None = param(None, help="the TCP port that it listens on", least=1, most=65535)
+    match: str = param("", help="a part of its command line that no other process has")
+    pid: int | None = param(None, help="its process id, as it is now", least=1)
+    command: list[str] = param([], help="the command that chaosboard starts it with")
+    cwd: str = param("", help="where the command is started; the state directory if empty")
+
+    def __post_init__(self) -> None:
+        ways = {
+            "pid_file": self.pid_file, "port": self.port, "match": self.match, "pid": self.pid,
+            "command": self.command,
+        }  # fmt: skip
+        given = [name for name, value in ways.items() if value]
+        if not given:
+            raise ValueError(f"says not which process is meant; give one of {', '.join(ways)}")
+        if len(given) > 1:
+            raise ValueError(
+                f"says in {len(given)} ways which process is meant ({', '.join(given)}); give one"
+            )
+
+    # Which process
+
+    def find(self, node: Node) -> int:
+        """The pid of the node's process; raises Unreachable where it does not run."""
+        if self.pid is not None:
+            return self._successor(self.pid)
+        if self.port is not None:
+            if (found := holder(self.port)) is None:
+                raise Unreachable(f"No process of this host listens on port {self.port}.", "Start it first.")
+            return found
+        if self.match:
+            return self._matching()
+        return self._from_file(self._file())
+
+    def _matching(self) -> int:
+        found = processes.matching(self.match)
+        eldest = [pid for pid in found if not set(processes.ancestors(pid)) & set(found)]
+        if not eldest:
+            raise Unreachable(f"No process has {self.match!r} in its command line.", "Start it first.")
+        if len(eldest) > 1:
+            some = "; ".join(describe(pid) for pid in eldest[:3])
+            raise Refused(
+                f"{len(eldest)} processes have {self.match!r} in their command line: {some}.",
+                "Say more of it.",
+            )
+        return eldest[0]
+
+    def _file(self) -> Path:
+        if self.pid_file:
+            return Path(self.pid_file)
+        name = hashlib.sha256(json.dumps([self.command, self.cwd]).encode()).hexdigest()[:16]
+        return state.root() / "started" / f"{name}.pid"
+
+    def _from_file(self, file: Path) -> int:
+        try:
+            text = file.read_text().split()
+        except OSError as error:
+            raise Unreachable(
+                f"The pid file {file} cannot be read: {error.strerror}.", "Is it running?"
+            ) from None
+        if not text or not text[0].isdecimal():
+            raise Unreachable(f"The pid file {file} holds no process id.", "Is it the right file?")
+        pid = int(text[0])
+        if status(_identity_or_none(pid)) == "gone":
+            raise Unreachable(f"Its process, pid {pid} of {file}, is gone.", "Start it first.")
+        return pid
+
+    def _successor(self, pid: int) -> int:
+        """The process that was started in the place of `pid` when that was killed, if it was."""
+        one = _identity_or_none(pid)
+        followed = state.read(state.root() / "started" / f"{pid}.json")
+        if (
+            followed
+            and (status(one) == "gone" or one == followed["old"])
+            and status(followed["new"]) != "gone"
+        ):
+            return int(followed["new"]["pid"])
+        if status(one) == "gone":
+            raise Unreachable(f"There is no process with pid {pid}.", "It may have ended; look it up again.")
+        return pid
+
+    # What the board asks
+
+    def refusal(self, node: Node) -> str:
+        try:
+            pid = self.find(node)
+            return processes.refusal(pid) or self._foreign_port(node, pid)
+        except EngineError as error:
+            return str(error)
+
+    def _foreign_port(self, node: Node, pid: int) -> str:
+        """Why the process is not the node: another one holds the port of its address."""
+        host, port = split_address(node.upstream or node.address)
+        if not processes.is_local(host):
+            return f"{node.name} is at {host}, which is not this host; its process cannot be controlled from here."
+        holders = processes.listeners(port)
+        family = {pid, *(p["pid"] for p in processes.tree(pid)), *processes.ancestors(pid)}
+        if holders and not holders & family:
+            return f"Port {port} is held by {describe(min(holders))}, not by {describe(pid)}."
+        return ""
+
+    def victim(self, node: Node) -> str:
+        try:
+            return describe(self.find(node))
+        except EngineError:
+            return ""
+
+    def prepare(self, node: Node) -> bool:
+        """Starts the command where it is chaosboard's to start and does not run."""
+        if not self.command:
+            return False
+        try:
+            self.find(node)
+            return False
+        except Unreachable:
+            folder = Path(self.cwd) if self.cwd else state.root() / "started"
+            folder.mkdir(parents=True, exist_ok=True)
+            environ = {k: v for k, v in os.environ.items() if k != state.PART}
+            environ[state.OWNER] = str(state.root())
+            log = self._file().with_suffix(".log")
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.touch()
+            how = {"argv": self.command, "cwd": str(folder), "environ": environ, "output": str(log)}
+            one = processes.start(how)
+            state.write_quickly(self._file(), f"{one['pid']}\n")
+            return True
+
+    def release(self, node: Node) -> None:
+        """Ends what `prepare` started."""
+        if self.command:
+            try:
+                self.stop(self.capture(node), grace=5.0)
+            except Unreachable:
+                return
+
+    # Capabilities: kill, pause, restart
+
+    def capture(self, node: Node) -> Captured:
+        """Raises Refused for a process that must not be hurt, Unreachable where there is none."""
+        pid = self.find(node)
+        if why := processes.refusal(pid) or self._foreign_port(node, pid):
+            raise Refused(why)
+        return {"family": processes.tree(pid), "how": processes.capture(pid)}
+
+    def signal(self, captured: Captured, signal: str) -> None:
+        for one in captured["family"]:
+            processes.send(one, SIGNALS[signal])
+
+    def stop(self, captured: Captured, grace: float) -> None:
+        main = captured["family"][0]
+        processes.send(main, signals.SIGTERM)
+        if not _wait(lambda: status(main) == "gone", grace):
+            self.signal(captured, "KILL")
+            _wait(lambda: status(main) == "gone", 5.0)
+
+    def start(self, node: Node, captured: Captured) -> None:
+        """Starts the node again where it does not run: idempotent."""
+        if self._runs(node, captured):
+            return
+        old = captured["family"][0]
+        for one in captured["family"][1:]:
+            processes.send(one, signals.SIGKILL)  # orphans would hold its port
+        new = processes.start(captured["how"])
+        if self.pid is not None:
+            state.write(state.root() / "started" / f"{self.pid}.json", {"old": old, "new": new})
+        elif not self.port and not self.match:
+            state.write_quickly(self._file(), f"{new['pid']}\n")
+
+    def running(self, node: Node, captured: Captured) -> ReadBack:
+        if pid := self._runs(node, captured):
+            return ReadBack(True, f"{describe(pid)} runs")
+        return ReadBack(False, f"{node.name} does not run")
+
+    def _runs(self, node: Node, captured: Captured) -> int:
+        main: Identity = captured["family"][0]
+        if status(main) not in ("gone", psutil.STATUS_STOPPED):
+            return main["pid"]
+        try:
+            pid = self.find(node)
+        except EngineError:
+            return 0
+        return 0 if pid in {one["pid"] for one in captured["family"]} else pid
+
+    def pause(self, captured: Captured) -> None:
+        for one in captured["family"]:
+            processes.send(one, signals.SIGSTOP)
+
+    def unpause(self, captured: Captured) -> None:
+        for one in reversed(captured["family"]):
+            processes.send(one, signals.SIGCONT)
+
+    def unpaused(self, captured: Captured) -> ReadBack:
+        main = captured["family"][0]["pid"]
+        states = [status(one) for one in captured["family"]]
+        if states[0] == "gone":
+            return ReadBack(True, f"pid {main} ended while it was paused")
+        stopped = states.count(psutil.STATUS_STOPPED)
+        if stopped:
+            return ReadBack(False, f"{stopped} of its processes are still stopped")
+        return ReadBack(True, f"{describe(main)} runs on")
+
+
+def _identity_or_none(pid: int) -> Identity:
+    try:
+        return identity(pid)
+    except Unreachable:
+        return {"pid": pid, "started": -1}
+
+
+def _wait(done: Any, seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > end:
+            return False
+        time.sleep(POLL)
+    return True

@@ -1,0 +1,30 @@
+"""What the faults on a link have in common: only how they disturb it differs."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from engine.drivers import Captured, Network, ReadBack
+from engine.faults import Fault
+from engine.target import Node
+
+
+@dataclass(frozen=True)
+class _LinkFault(Fault):
+    needs: ClassVar[type] = Network
+
+    def how(self) -> dict[str, Any]:
+        raise NotImplementedError
+
+    def capture(self, driver: Any, node: Node) -> Captured:
+        driver.prepare(node)
+        return {}
+
+    def inject(self, driver: Any, node: Node, captured: Captured, mark: str, until: float) -> None:
+        driver.disturb(node, mark, self.how(), until)
+
+    def heal(self, driver: Any, node: Node, captured: Captured, mark: str) -> None:
+        driver.clear(node, mark)
+
+    def read_back(self, driver: Any, node: Node, captured: Captured, mark: str) -> ReadBack:
+        found: ReadBack = driver.cleared(node, mark)
+        return found

@@ -1,0 +1,32 @@
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from engine.drivers import Captured, ReadBack
+from engine.drivers import Restart as CanRestart
+from engine.faults import Fault, listed
+from engine.parameters import param
+from engine.target import Node
+
+
+@dataclass(frozen=True)
+class Restart(Fault):
+    """Stops the process in good order and starts it again at once, as a deployment does."""
+
+    grace: float = param(5.0, unit="duration", help="how long it may take to stop before it is killed")
+
+    needs: ClassVar[type] = CanRestart
+
+    def line(self, nodes: Sequence[str]) -> str:
+        return f"restart {listed(nodes)}"
+
+    def inject(self, driver: Any, node: Node, captured: Captured, mark: str, until: float) -> None:
+        driver.stop(captured, self.grace)
+        driver.start(node, captured)
+
+    def heal(self, driver: Any, node: Node, captured: Captured, mark: str) -> None:
+        driver.start(node, captured)
+
+    def read_back(self, driver: Any, node: Node, captured: Captured, mark: str) -> ReadBack:
+        found: ReadBack = driver.running(node, captured)
+        return found

@@ -1,0 +1,153 @@
+"""The faults of one run: each injected at its time, kept alive by its lease, healed and read back."""
+
+import random
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from engine import blast, inspect, undo, warden
+from engine.clock import now_ns
+from engine.errors import EngineError, Refused
+from engine.experiment import Experiment, Step
+from engine.target import Target
+from engine.text import listed
+from engine.undo import Healed, UndoRecord
+
+HEARTBEAT = 0.5  # seconds between two renewals of the leases
+Say = Callable[..., None]
+
+
+@dataclass
+class Hurt:
+    """One step while it is performed; times in monotonic ns."""
+
+    id: str
+    step: Step
+    state: str = "planned"
+    nodes: list[str] = field(default_factory=list)
+    records: list[UndoRecord] = field(default_factory=list)
+    work: list["Future[Any]"] = field(default_factory=list)
+    injected_at: int | None = None
+    text: str = ""
+
+
+class Hurting:
+    """Performs the steps. Injecting and healing run beside the caller, who calls `tick` often.
+
+    `say` is told of every change before the next thing is done, and returns when it is stored.
+    """
+
+    def __init__(self, experiment: Experiment, target: Target, state: Path, run: str, say: Say) -> None:
+        self.target, self.state, self.run, self.say = target, state, run, say
+        self.hurts = [Hurt(f"f{i}", step) for i, step in enumerate(experiment.faults)]
+        self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="fault")
+        self._dice = random.Random(run)
+        self._beat = 0.0
+
+    def tick(self, since: int) -> None:
+        """Starts and ends what is due; `since` is the time (ns) at which the fault phase began."""
+        for hurt in self.hurts:
+            start = since + int(hurt.step.at * 1e9)
+            if hurt.state == "planned" and now_ns() >= start:
+                self._begin(hurt)
+            elif hurt.state == "active" and now_ns() >= start + int(hurt.step.duration * 1e9):
+                self._heal(hurt)
+        self.watch_over()
+
+    def watch_over(self) -> None:
+        """Renews the leases, keeps the warden alive, and notes what is finished."""
+        for hurt in self.hurts:
+            if hurt.state in ("injecting", "healing") and all(f.done() for f in hurt.work):
+                self._finish(hurt)
+        if time.monotonic() - self._beat >= HEARTBEAT and self.unfinished():
+            self._beat = time.monotonic()
+            for hurt in self.hurts:
+                if hurt.state in ("injecting", "active"):
+                    for record in hurt.records:
+                        undo.renew(self.state, record)
+            warden.ensure(self.state)
+
+    def unfinished(self) -> bool:
+        return any(h.state in ("injecting", "active", "healing") for h in self.hurts)
+
+    def settled(self) -> bool:
+        """Whether every step has been injected and healed."""
+        return not self.unfinished() and all(h.state != "planned" for h in self.hurts)
+
+    def _begin(self, hurt: Hurt) -> None:
+        """Resolves the victims, writes and tells the undo records, and only then injects."""
+        wanted = hurt.step.fault.nodes
+        who = inspect.leader(self.target) if blast.needs_leader(wanted) else None
+        hurt.nodes = blast.resolve(wanted, self.target, who, self._dice)
+        busy = {name for h in self.hurts if h.state in ("injecting", "active", "healing") for name in h.nodes}
+        if why := blast.within_cap(len(busy | set(hurt.nodes)), self.target):
+            raise Refused(why)
+        warden.ensure(self.state)
+        for name in hurt.nodes:
+            hurt.records.append(
+                undo.prepare(
+                    self.state, self.run, hurt.id, hurt.step.kind, hurt.step.fault,
+                    self.target.node(name), hurt.step.duration + undo.LEASE,
+                )
+            )  # fmt: skip
+        self._tell(hurt, "injecting")
+        hurt.injected_at = now_ns()
+        hurt.work = [self._pool.submit(undo.inject, self.state, record) for record in hurt.records]
+
+    def _heal(self, hurt: Hurt) -> None:
+        self._tell(hurt, "healing")
+        hurt.work = [self._pool.submit(undo.heal, self.state, record.id) for record in hurt.records]
+
+    def _finish(self, hurt: Hurt) -> None:
+        """After injecting: active, or healed where it failed. After healing: what was read back."""
+        if hurt.state == "healing":
+            self._tell(hurt, *outcome(self.state, hurt.records))
+            return
+        failed = [e for f in hurt.work if (e := f.exception())]
+        if not failed:
+            self._tell(hurt, "active", hurt.step.fault.line(hurt.nodes))
+            return
+        self._heal(hurt)
+        raise failed[0] if isinstance(failed[0], EngineError) else EngineError(str(failed[0]))
+
+    def heal_all(self) -> None:
+        """Heals every step that was begun, at once, and waits for what is read back."""
+        for hurt in self.hurts:
+            if hurt.state == "injecting":
+                _wait(hurt.work)
+            if hurt.records and hurt.state in ("planned", "injecting", "active"):
+                self._heal(hurt)
+        for hurt in self.hurts:
+            if hurt.state == "healing":
+                _wait(hurt.work)
+                self._tell(hurt, *outcome(self.state, hurt.records))
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _tell(self, hurt: Hurt, state: str, text: str = "") -> None:
+        hurt.state, hurt.text = state, text
+        self.say(hurt)
+
+
+def _wait(work: "list[Future[Any]]") -> None:
+    for future in work:
+        future.exception()
+
+
+def outcome(state: Path, records: list[UndoRecord]) -> tuple[str, str]:
+    """The worst state of these records as it is on disk now, and what was read back."""
+    found = [r for record in records if (r := undo.record_of(state, record.id))]
+    worst = max((r.state for r in found), key=_badness, default="unverified")
+    texts = [f"{r.node_name}: {r.text}" if len(found) > 1 else r.text for r in found]
+    return (worst if worst in ("clean", "stuck") else "unverified"), listed([t for t in texts if t] or [""])
+
+
+def _badness(state: str) -> int:
+    return {"clean": 0, "stuck": 2}.get(state, 1)
+
+
+__all__ = ["Healed", "Hurt", "Hurting", "outcome"]

@@ -1,0 +1,407 @@
+"""What was recorded -> verdict and figures. Reads a run's directory and nothing else, at any later time."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from engine import recovery, samples, text
+from engine.checkers import REGISTRY as CHECKERS
+from engine.events import Event, read
+from engine.experiment import Experiment, SteadyState
+from engine.history import read as read_history
+from engine.recovery import Outage, Recovered, availability, in_time, outages
+from engine.series import Readings, readings
+from engine.state import read as read_json
+from engine.target import Target
+from engine.verdict import Judgement, Verdict, worst
+from engine.watch import Lines, measures
+
+Window = tuple[int, int | None]  # injected, healed: monotonic ns
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """All that a run left behind; times in monotonic ns, `zero` is the run's second 0."""
+
+    directory: Path
+    experiment: Experiment
+    target: Target
+    events: list[Event]
+
+    @cached_property
+    def zero(self) -> int | None:
+        """None where the run ended before its baseline."""
+        return next((int(e.data["ns"]) for e in self.events if e.kind == "phase" and "ns" in e.data), None)
+
+    def at(self, ns: int) -> float:
+        return round((ns - (self.zero or 0)) / 1e9, 6)
+
+    def ns(self, at: float) -> int:
+        return (self.zero or 0) + int(at * 1e9)
+
+    @cached_property
+    def phases(self) -> list[dict[str, Any]]:
+        """Name, start and end in seconds of each phase that began."""
+        begun = [(e.data["phase"], e.at) for e in self.events if e.kind == "phase"]
+        ends = [at for _, at in begun[1:]] + [max(e.at for e in self.events)]
+        return [
+            {"name": n, "start": a, "end": b} for (n, a), b in zip(begun, ends, strict=True) if n != "done"
+        ]
+
+    @cached_property
+    def end(self) -> int:
+        """When the last reading that counts was due: the beginning of the judging, if it came to that."""
+        judging = [e.at for e in self.events if e.kind == "phase" and e.data["phase"] == "judging"]
+        return self.ns(judging[0] if judging else max(e.at for e in self.events))
+
+    @cached_property
+    def faults(self) -> list[dict[str, Any]]:
+        """Each step that was begun, with the times in seconds at which it was injected and healed."""
+        found: dict[str, dict[str, Any]] = {}
+        for event in (e for e in self.events if e.kind == "fault" and e.data["state"] != "planned"):
+            data = event.data
+            fault = found.setdefault(
+                data["id"], {"id": data["id"], "injected_at": event.at, "healed_at": None}
+            )
+            fault.update(
+                name=data["fault"],
+                line=data["line"],
+                nodes=data["nodes"],
+                state=data["state"],
+                text=data["text"],
+            )
+            if data["state"] in ("injecting", "active"):
+                fault["injected_at"] = event.at
+            if data["state"] == "clean":
+                fault["healed_at"] = event.at
+        return list(found.values())
+
+    @cached_property
+    def windows(self) -> list[Window]:
+        return [
+            (self.ns(f["injected_at"]), None if f["healed_at"] is None else self.ns(f["healed_at"]))
+            for f in self.faults
+        ]
+
+    @cached_property
+    def readings(self) -> dict[str, Readings]:
+        """By the name of the probe: the readings of the service from second 0 to the end."""
+        raw = samples.load(self.directory / "samples.bin")
+        start = self.end if self.zero is None else self.zero
+        raw = raw[(raw["scheduled"] >= start) & (raw["scheduled"] < self.end)]
+        return {
+            s.name: in_time(readings(raw, i, s.probe.joins), s.tolerance)
+            for i, s in enumerate(self.experiment.steady_state)
+        }
+
+
+def load(directory: Path) -> Recorded:
+    return Recorded(
+        directory,
+        Experiment.from_dict(read_json(directory / "experiment.json")),
+        Target.from_dict(read_json(directory / "target.json")),
+        read(directory / "events.jsonl"),
+    )
+
+
+def judge(directory: Path, *, ending: str = "finished", reason: str = "") -> dict[str, Any]:
+    """The result of a run, as `docs/events.md` describes it."""
+    run = load(directory)
+    recovered = {s.name: _recoveries(run, s) for s in run.experiment.steady_state}
+    main = run.experiment.steady_state[0]
+    figures = _recovery(run, main, _worst_recovery(recovered[main.name]))
+    checks, operations = _checks(run)
+    expectations = _expectations(run, recovered, checks, figures)
+    clean = _clean(run)
+    verdicts = [j.verdict for j in [*expectations, *checks, clean]]
+    verdict = worst(verdicts)
+    if ending != "finished" and not any(c.verdict is Verdict.VIOLATED for c in checks):
+        verdict = Verdict.UNKNOWN
+    return {
+        "verdict": verdict.word,
+        "headline": _headline(run, figures, operations, ending, reason),
+        "ending": ending,
+        "ending_reason": reason,
+        "name": run.experiment.name,
+        "target": run.target.name,
+        "started_at": next(
+            (e.data.get("started_at") for e in reversed(run.events) if "started_at" in e.data), None
+        ),
+        "duration": run.at(run.end),
+        "phases": run.phases,
+        "faults": run.faults,
+        "recovery": figures,
+        "phases_measured": _phases_measured(run, main),
+        **_leadership(run),
+        "operations": operations,
+        "checks": [c.to_dict() for c in checks],
+        "expectations": [j.to_dict() for j in [*expectations, clean]],
+        "clean": clean.verdict is Verdict.HELD,
+        "clean_text": clean.headline,
+    }
+
+
+# Recovery
+
+
+def _recoveries(run: Recorded, state: SteadyState) -> list[Recovered]:
+    stable = int(run.experiment.recovery.stable * 1e9)
+    mine = run.readings[state.name]
+    return [recovery.recover(mine, state.tolerance, a, b, stable) for a, b in run.windows]
+
+
+def _worst_recovery(found: list[Recovered]) -> Recovered | None:
+    """The one that took longest; not to recover is longer than any time."""
+    broken = [r for r in found if r.broken]
+    longest = max(
+        broken, key=lambda r: float("inf") if r.from_injected is None else r.from_injected, default=None
+    )
+    return longest or (found[0] if found else None)
+
+
+def _recovery(run: Recorded, main: SteadyState, found: Recovered | None) -> dict[str, Any]:
+    mine = run.readings[main.name]
+    out = [_outage(run, o) for o in outages(mine)]
+    longest = max((o["duration"] for o in out if o["duration"] is not None), default=None)
+    unended = any(o["duration"] is None for o in out)
+    return {
+        "probe": main.name,
+        "broken": bool(found and found.broken),
+        "time_to_detect": _seconds(found and found.detect),
+        "time_to_recover_from_injected": _seconds(found and found.from_injected),
+        "time_to_recover_from_healed": _seconds(found and found.from_healed),
+        "availability": availability(mine),
+        "outages": out,
+        "worst_outage": None if unended else longest,
+        "uncertainty": _seconds(found.uncertainty) if found else main.every,
+    }
+
+
+def _outage(run: Recorded, outage: Outage) -> dict[str, Any]:
+    end = None if outage.end_ns is None else run.at(outage.end_ns)
+    start = run.at(outage.start_ns)
+    return {
+        "start": start,
+        "end": end,
+        "duration": None if end is None else round(end - start, 6),
+        "uncertainty": outage.uncertainty_ns / 1e9,
+    }
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else round(ns / 1e9, 6)
+
+
+def _phases_measured(run: Recorded, main: SteadyState) -> list[dict[str, Any]]:
+    """Before the first fault, while any was there, and after the last was healed."""
+    if run.zero is None:
+        return []
+    first = min((a for a, _ in run.windows), default=run.end)
+    last = max((b or run.end for _, b in run.windows), default=run.end)
+    mine, found = run.readings[main.name], []
+    for name, start, end in (("before", run.zero, first), ("during", first, last), ("after", last, run.end)):
+        chosen = (mine.scheduled >= start) & (mine.scheduled < end)
+        part = Readings(mine.scheduled[chosen], mine.completed[chosen], mine.good[chosen])
+        found.append({"phase": name, "samples": len(part.good), **measures(part)})
+    return found
+
+
+# Who leads
+
+
+def _leadership(run: Recorded) -> dict[str, Any]:
+    changes = list(Lines(run.directory / "leaders.jsonl").read()) if run.zero is not None else []
+    views = [
+        {"at": run.at(c["time"]), "node": c["node"], "sees": c["sees"], "reachable": c["reachable"]}
+        for c in changes
+    ]
+    return {"leadership": views, "leader_changes": _leader_changes(views)}
+
+
+def _leader_changes(views: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """From the first node that answers and no longer sees the old leader, to the first that sees a new one."""
+    found: list[dict[str, Any]] = []
+    current: str | None = None
+    lost: float | None = None
+    for view in views:
+        if not view["reachable"]:
+            continue
+        if current is None and lost is None:
+            current = view["sees"]
+        elif view["sees"] is None:
+            lost = view["at"] if lost is None else lost
+        elif view["sees"] != current:
+            gone = view["at"] if lost is None else lost
+            found.append({"lost_at": gone, "elected_at": view["at"], "from": current, "to": view["sees"]})
+            current, lost = view["sees"], None
+    if lost is not None and (not found or lost > found[-1]["elected_at"]):
+        seen = [v["sees"] for v in views if v["reachable"] and v["at"] > lost]
+        if current not in seen:
+            found.append({"lost_at": lost, "elected_at": None, "from": current, "to": None})
+    return found
+
+
+# Checks and expectations
+
+
+def _checks(run: Recorded) -> tuple[list[Judgement], dict[str, Any] | None]:
+    if run.experiment.workload is None:
+        return [], None
+    name, workload = run.experiment.workload
+    history = read_history(run.directory / "history.jsonl")
+    try:
+        found = CHECKERS.get(workload.checker)().check(history)
+    except Exception as error:  # a crashed checker is UNKNOWN with its error, see the safety contract, 10
+        found = Judgement(name, Verdict.UNKNOWN, f"the checker crashed: {error!r}")
+    for finding in found.findings:
+        if "acknowledged_at" in finding:
+            finding["acknowledged_at"] = run.at(finding["acknowledged_at"])
+    return [found], workload.counts(history)
+
+
+def _expectations(
+    run: Recorded, recovered: dict[str, list[Recovered]], checks: list[Judgement], figures: dict[str, Any]
+) -> list[Judgement]:
+    expect, every = run.experiment.expect, [r for found in recovered.values() for r in found]
+    found = []
+    if run.experiment.faults:
+        limit = expect.recover_within
+        found.append(_recovers(every, limit if limit is not None else run.experiment.recovery.timeout, run))
+    if expect.detect_within is not None:
+        found.append(_detects(every, expect.detect_within))
+    for bound in (expect.availability, expect.p99):
+        if bound is not None:
+            values = [measures(r).get(bound.measure) for r in run.readings.values()]
+            found.append(_bounded(bound, values))
+    if expect.lost_writes is not None:
+        found.append(_loses(expect.lost_writes, checks, run))
+    if expect.linearizable is not None:
+        found.append(
+            Judgement(
+                "linearizable", Verdict.UNKNOWN, "not tested: no workload of this run can show it", "yes"
+            )
+        )
+    return found
+
+
+def _recovers(every: list[Recovered], limit: float, run: Recorded) -> Judgement:
+    expected = f"≤ {text.seconds(limit)} from injected"
+    if len(every) < len(run.experiment.faults) or not every:
+        return Judgement("recovers", Verdict.UNKNOWN, "not every fault was injected", expected, "not tested")
+    broken = [r for r in every if r.broken]
+    if not broken:
+        return Judgement(
+            "recovers", Verdict.HELD, "it was never out of tolerance", expected, "never out of tolerance"
+        )
+    if any(r.from_injected is None for r in broken):
+        stable = text.seconds(run.experiment.recovery.stable)
+        return Judgement(
+            "recovers",
+            Verdict.VIOLATED,
+            f"it was not seen steady for {stable} again",
+            expected,
+            "not recovered",
+        )
+    took = max(r.from_injected or 0 for r in broken) / 1e9
+    give = max(r.uncertainty for r in broken) / 1e9
+    verdict = Verdict.HELD if took <= limit else Verdict.VIOLATED
+    measured = f"{text.seconds(took)} ± {text.seconds(give)}"
+    return Judgement("recovers", verdict, f"steady again after {text.seconds(took)}", expected, measured)
+
+
+def _detects(every: list[Recovered], limit: float) -> Judgement:
+    expected = f"≤ {text.seconds(limit)}"
+    broken = [r.detect for r in every if r.detect is not None]
+    if not broken:
+        return Judgement(
+            "detects", Verdict.UNKNOWN, "nothing was out of tolerance", expected, "nothing to detect"
+        )
+    took = max(broken) / 1e9
+    verdict = Verdict.HELD if took <= limit else Verdict.VIOLATED
+    return Judgement(
+        "detects", verdict, f"out of tolerance after {text.seconds(took)}", expected, text.seconds(took)
+    )
+
+
+def _bounded(bound: Any, values: list[float | None]) -> Judgement:
+    known = [v for v in values if v is not None]
+    if not known:
+        return Judgement(bound.measure, Verdict.UNKNOWN, "nothing was measured", bound.text(), "unknown")
+    far = min(known) if bound.sign in (">=", ">") else max(known)
+    verdict = Verdict.HELD if bound.holds(far) else Verdict.VIOLATED
+    measured = text.quantity(far, bound.measure)
+    return Judgement(bound.measure, verdict, f"{bound.measure} was {measured}", bound.text(), measured)
+
+
+def _loses(allowed: int, checks: list[Judgement], run: Recorded) -> Judgement:
+    expected = text.count(allowed, "acknowledged write")
+    if not checks or checks[0].verdict is Verdict.UNKNOWN:
+        why = checks[0].headline if checks else "no workload wrote anything"
+        return Judgement("lost writes", Verdict.UNKNOWN, why, expected, "unknown")
+    lost = sum(1 for f in checks[0].findings if f.get("kind") == "lost")
+    verdict = Verdict.HELD if lost <= allowed else Verdict.VIOLATED
+    return Judgement(
+        "lost writes", verdict, f"{text.count(lost, 'acknowledged write')} lost", expected, f"{lost:,}"
+    )
+
+
+def _clean(run: Recorded) -> Judgement:
+    """Is everything back as it was? As read back from the system after each healing."""
+    faults, expected = run.faults, "everything back, read back"
+    if not faults:
+        return Judgement("clean", Verdict.HELD, "nothing was hurt", expected, "nothing was hurt")
+    left = [f for f in faults if f["state"] != "clean"]
+    if not left:
+        told = "; ".join(f["text"] for f in faults if f["text"])
+        return Judgement("clean", Verdict.HELD, f"clean, read back: {told}", expected, "clean")
+    stuck = any(f["state"] == "stuck" for f in left)
+    told = "; ".join(f"{f['line']}: {f['state']}, {f['text']}" for f in left)
+    verdict = Verdict.VIOLATED if stuck else Verdict.UNKNOWN
+    return Judgement("clean", verdict, told, expected, "stuck" if stuck else "unverified")
+
+
+# The sentence
+
+
+def _headline(
+    run: Recorded, figures: dict[str, Any], operations: dict[str, Any] | None, ending: str, reason: str
+) -> str:
+    if ending != "finished":
+        how = {"aborted": "Aborted", "halted": "Halted"}.get(ending, "It did not come to a verdict")
+        return (
+            f"{how}: {reason}"
+            if run.zero is None
+            else f"{how} after {text.seconds(run.at(run.end))}: {reason}"
+        )
+    name = run.target.name
+    parts = [_broke(run, figures, name)]
+    if operations:
+        parts.append(_kept(operations))
+    return f"{'; '.join(parts)}."
+
+
+def _broke(run: Recorded, figures: dict[str, Any], name: str) -> str:
+    hurt = text.listed([f["line"] for f in run.faults]) if run.faults else ""
+    after = f" after “{hurt}”" if hurt else ""
+    if not figures["broken"]:
+        return f"{name} stayed in tolerance{after}"
+    back = figures["time_to_recover_from_injected"]
+    if back is None:
+        return f"{name} did not recover{after}"
+    down = sum(o["duration"] or 0.0 for o in figures["outages"])
+    return f"{name} was out of tolerance for {text.seconds(down)}{after}, and steady again {text.seconds(back)} after it"
+
+
+def _kept(operations: dict[str, Any]) -> str:
+    acknowledged, lost = operations["acknowledged"], operations["lost"]
+    if lost is None:
+        return "what was written could not be read back"
+    if lost == 0:
+        return f"none of {text.count(acknowledged, 'acknowledged write')} is gone"
+    return f"{lost:,} of {text.count(acknowledged, 'acknowledged write')} {'is' if lost == 1 else 'are'} gone"
+
+
+def to_json(result: dict[str, Any]) -> str:
+    return json.dumps(result, indent=1, ensure_ascii=False)

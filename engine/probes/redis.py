@@ -1,0 +1,75 @@
+from dataclasses import dataclass
+from typing import ClassVar
+
+from engine.parameters import param
+from engine.probes import GOOD, MARK, Leads, Probe, Reading, Session, View, failed
+from engine.target import Node
+from engine.wire import Lost, WireError
+from engine.wire.redis import Redis as Client
+from engine.wire.redis import ServerError, encode
+
+ROLE = encode("ROLE")
+REQUESTS = {
+    "ping": encode("PING"),
+    "write": encode("SET", f"{MARK}:probe", "1", "EX", 60),
+    "role": ROLE,
+}
+
+
+@dataclass(frozen=True)
+class Redis(Probe):
+    """Asks a Redis or Valkey server; `write` is answered well by the primary only."""
+
+    check: str = param(
+        "write",
+        choices=("write", "ping", "role"),
+        help=f"write: sets the key {MARK}:probe; ping: any server that answers; role: is it the primary",
+    )
+    nodes: str = param(
+        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
+    )
+    leads: ClassVar[bool] = True
+
+    @classmethod
+    def reach(cls) -> Probe:
+        return cls(check="ping")
+
+    def session(self, node: Node) -> Session:
+        me = _identity(node.upstream or node.address)
+        return _Session(self.check, Client(node.host, node.port), me)
+
+
+@dataclass(frozen=True)
+class _Session(Session, Leads):
+    check: str
+    client: Client
+    me: str
+
+    async def look(self) -> Reading:
+        try:
+            reply = await self.client.exchange(REQUESTS[self.check])
+        except ServerError as error:
+            return Reading(False, str(error))
+        except WireError as error:
+            return failed(error)
+        if self.check == "role" and reply[0] != b"master":
+            return Reading(False, f"the role is {reply[0].decode()}")
+        return GOOD
+
+    async def view(self) -> View:
+        try:
+            reply = await self.client.exchange(ROLE)
+        except ServerError as error:
+            raise Lost(str(error)) from None
+        if reply[0] == b"master":
+            return View(self.me, self.me)
+        if reply[0] == b"slave" and reply[3] in (b"connected", b"sync"):
+            return View(self.me, _identity(f"{reply[1].decode()}:{reply[2]}"))
+        return View(self.me, None)
+
+    async def close(self) -> None:
+        await self.client.close()
+
+
+def _identity(address: str) -> str:
+    return address.replace("localhost:", "127.0.0.1:")

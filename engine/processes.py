@@ -1,0 +1,232 @@
+"""Processes of this host: which one is meant, whether it may be hurt, and how it is started again."""
+
+import os
+import signal
+import subprocess
+import threading
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psutil
+
+from engine.errors import Refused, Unreachable
+from engine.state import PART
+
+SIGNALS = {s.name.removeprefix("SIG"): s for s in signal.Signals if s.name not in {"SIGSTOP", "SIGCONT"}}
+HOST_LIFELINES = {"sshd", "systemd", "init", "dockerd", "containerd", "dbus-daemon", "systemd-logind"}
+Identity = dict[str, int]
+
+
+def identity(pid: int) -> Identity:
+    """`pid` and the clock ticks at which it started: together never reused. Raises Unreachable."""
+    try:
+        if Path("/proc/self/stat").exists():
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            return {"pid": pid, "started": int(fields[19])}
+        return {"pid": pid, "started": int(psutil.Process(pid).create_time() * 1000)}
+    except (FileNotFoundError, ProcessLookupError, psutil.NoSuchProcess):
+        raise Unreachable(
+            f"There is no process with pid {pid}.", "It may have ended; look it up again."
+        ) from None
+
+
+def status(one: Identity) -> str:
+    """psutil's status word, or "gone": also for a zombie, and for a pid that another process has now."""
+    try:
+        if identity(one["pid"]) != one:
+            return "gone"
+        found = psutil.Process(one["pid"]).status()
+    except (Unreachable, psutil.NoSuchProcess):
+        return "gone"
+    return "gone" if found in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) else str(found)
+
+
+def describe(pid: int) -> str:
+    """`pid 4711, etcd --name n1`, cut to 80 characters."""
+    try:
+        line = " ".join(psutil.Process(pid).cmdline()) or psutil.Process(pid).name()
+    except psutil.Error:
+        return f"pid {pid}"
+    program, _, rest = line.partition(" ")
+    text = f"pid {pid}, {os.path.basename(program)} {rest}".strip()
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+def tree(pid: int) -> list[Identity]:
+    """The process and its descendants, itself first."""
+    family = [identity(pid)]
+    try:
+        for child in psutil.Process(pid).children(recursive=True):
+            try:
+                family.append(identity(child.pid))
+            except Unreachable:
+                continue
+    except psutil.NoSuchProcess:
+        raise Unreachable(f"There is no process with pid {pid}.") from None
+    return family
+
+
+def listeners(port: int) -> set[int]:
+    """The pids that listen on a TCP port of this host (those that may be seen)."""
+    try:
+        found = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        return set()
+    return {
+        c.pid for c in found if c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port and c.pid
+    }
+
+
+def holder(port: int) -> int | None:
+    """The pid that listens on `port`; of a family, its eldest."""
+    pids = listeners(port)
+    for pid in sorted(pids):
+        if not any(ancestor in pids for ancestor in ancestors(pid)):
+            return pid
+    return None
+
+
+def ancestors(pid: int) -> list[int]:
+    try:
+        return [p.pid for p in psutil.Process(pid).parents()]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def matching(text: str) -> list[int]:
+    """The pids whose command line contains `text`, but neither this process nor its ancestors."""
+    own = {os.getpid(), *ancestors(os.getpid())}
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline", "status"]):
+        line = " ".join(process.info["cmdline"] or [])
+        alive = process.info["status"] != psutil.STATUS_ZOMBIE
+        if text in line and alive and process.pid not in own:
+            found.append(process.pid)
+    return found
+
+
+def is_local(host: str) -> bool:
+    if host in {"localhost", "0.0.0.0", "::", "::1"} or host.startswith("127."):
+        return True
+    return any(a.address == host for group in psutil.net_if_addrs().values() for a in group)
+
+
+def refusal(pid: int) -> str:
+    """Why `pid` must never be a victim; "" where it may be."""
+    if pid <= 1:
+        return f"pid {pid} is the host's first process; it is never hurt."
+    if pid == os.getpid() or pid in ancestors(os.getpid()):
+        return f"{describe(pid)} is chaosboard itself, or what started it; it never hurts itself."
+    try:
+        process = psutil.Process(pid)
+        if process.name() in HOST_LIFELINES:
+            return f"{describe(pid)} keeps this host reachable; it is never hurt."
+        if not process.cmdline() and process.status() != psutil.STATUS_ZOMBIE:
+            return f"pid {pid} belongs to the kernel; it is never hurt."
+        if PART in process.environ():
+            return f"{describe(pid)} is a part of chaosboard itself; it never hurts itself."
+    except psutil.NoSuchProcess:
+        return f"There is no process with pid {pid}. It may have ended; look it up again."
+    except psutil.AccessDenied:
+        return f"{describe(pid)} belongs to another user; chaosboard may not touch it."
+    for name in ("REDIS_URL", "DATABASE_URL"):
+        if pid in _servers_of(os.environ.get(name, "")):
+            return f"{describe(pid)} serves chaosboard's own {name}; it never cuts the branch it sits on."
+    return ""
+
+
+def _servers_of(url: str) -> set[int]:
+    try:
+        parts = urlsplit(url)
+        port, host = parts.port, parts.hostname or ""
+    except ValueError:
+        return set()
+    return listeners(port) if port and is_local(host) else set()
+
+
+def capture(pid: int) -> dict[str, Any]:
+    """All that is needed to start the process again as it was; the environment may hold secrets."""
+    process = psutil.Process(pid)
+    try:
+        with process.oneshot():
+            found: dict[str, Any] = {
+                "argv": process.cmdline(),
+                "cwd": process.cwd(),
+                "environ": process.environ(),
+                "uid": process.uids().effective,
+                "gid": process.gids().effective,
+            }
+    except psutil.NoSuchProcess:
+        raise Unreachable(
+            f"There is no process with pid {pid}.", "It may have ended; look it up again."
+        ) from None
+    except psutil.AccessDenied:
+        raise Refused(f"{describe(pid)} belongs to another user.", "Run chaosboard as that user.") from None
+    found["program"] = _link(f"/proc/{pid}/exe") or found["argv"][0]
+    found["output"] = _regular(f"/proc/{pid}/fd/1")
+    found["errors"] = _regular(f"/proc/{pid}/fd/2")
+    return found
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path).removesuffix(" (deleted)")
+    except OSError:
+        return ""
+
+
+def _regular(path: str) -> str:
+    found = _link(path)
+    return found if found.startswith("/") and os.path.isfile(found) else ""
+
+
+def start(how: dict[str, Any]) -> Identity:
+    """Starts what `capture` saw (argv, cwd, environ, uid, gid, output) in a session of its own."""
+    other = {"user": how["uid"], "group": how["gid"]} if how.get("uid") not in (None, os.geteuid()) else {}
+    with (
+        open(how.get("output") or os.devnull, "ab") as output,
+        open(how.get("errors") or how.get("output") or os.devnull, "ab") as errors,
+    ):
+        try:
+            child = subprocess.Popen(
+                how["argv"],
+                executable=_executable(how),
+                cwd=how["cwd"],
+                env=how["environ"],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+                **other,
+            )
+        except OSError as error:
+            raise Unreachable(
+                f"{how['argv'][0]} could not be started: {error.strerror}.", "Start it by hand."
+            ) from None
+    one = identity(child.pid)
+    threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie while we live
+    return one
+
+
+def _executable(how: dict[str, Any]) -> str | None:
+    """A script runs by its own name, so that its interpreter is found as before."""
+    program = how.get("program") or ""
+    first = how["argv"][0]
+    if os.path.sep in first or not program:
+        return None
+    return program if os.path.basename(program) == os.path.basename(first) else None
+
+
+def send(one: Identity, which: signal.Signals) -> None:
+    """Signals exactly this process; that it is gone already is no error."""
+    if status(one) == "gone":
+        return
+    try:
+        os.kill(one["pid"], which)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        raise Refused(
+            f"{describe(one['pid'])} belongs to another user.", "Run chaosboard as that user."
+        ) from None

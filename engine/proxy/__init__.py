@@ -1,0 +1,70 @@
+"""The link proxy: listens where clients reach a node, forwards to the node, delays or cuts between.
+
+One proxy serves a state directory. It is spoken to over a unix socket in it, one JSON line a call:
+
+    {"do": "open", "listen": "127.0.0.1:8080", "upstream": "127.0.0.1:18080"}
+    {"do": "close", "listen": …}
+    {"do": "disturb", "listen": …, "mark": "…", "how": {"delay": 0.1, "jitter": 0.0, "cut": false}, "until": epoch}
+    {"do": "clear", "listen": …, "mark": "…"}
+    {"do": "read", "listen": …}      -> {"marks": [...]}
+
+Each disturbance ends at its `until` in the proxy itself, whatever has died by then.
+"""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from engine import state
+from engine.errors import EngineError, Unreachable
+
+PATIENCE = 5.0  # seconds for the proxy to come up or to answer
+
+
+def path(folder: Path) -> Path:
+    return folder / "proxy.sock"
+
+
+def call(folder: Path, message: dict[str, Any]) -> dict[str, Any]:
+    """The proxy's answer; raises Unreachable where none runs, EngineError where it says no."""
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
+            link.settimeout(PATIENCE)
+            link.connect(str(path(folder)))
+            link.sendall(json.dumps(message).encode() + b"\n")
+            answer = json.loads(link.makefile().readline() or "null")
+    except (OSError, ValueError):
+        raise Unreachable("The link proxy does not answer.", "It runs while the board runs.") from None
+    if not isinstance(answer, dict) or "error" in answer:
+        raise EngineError(str((answer or {}).get("error", "The link proxy gave no answer.")))
+    return answer
+
+
+def ensure(folder: Path) -> bool:
+    """Starts the proxy of the state directory where none answers; True where it did."""
+    try:
+        call(folder, {"do": "hello"})
+        return False
+    except Unreachable:
+        pass
+    folder.mkdir(parents=True, exist_ok=True)
+    environ = {**os.environ, state.OWNER: str(folder), state.PART: "links"}
+    with open(folder / "proxy.log", "ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "engine", "proxy", "--state", str(folder)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True,
+            cwd=Path(__file__).resolve().parents[2],
+        )  # fmt: skip
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        try:
+            call(folder, {"do": "hello"})
+            return True
+        except Unreachable:
+            time.sleep(0.02)
+    raise Unreachable("The link proxy did not come up.", f"See {folder / 'proxy.log'}.")

@@ -1,0 +1,154 @@
+"""Readings and fault windows -> when it broke, when it was noticed, how long until it was steady again.
+
+All functions are pure; times are nanoseconds of one monotonic clock. A reading is one scheduled look
+at the service: `scheduled`, `completed` (int64) and `good` (bool), one entry each, by scheduled time.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.series import Readings
+from engine.tolerance import Tolerance
+
+Times = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Outage:
+    """From the scheduled time of the first bad reading to the completion of the next good one.
+
+    `end_ns` is None where no good reading followed. The service may have failed at any time since the
+    reading before, and answered at any time since the one before the last: `uncertainty_ns` is the
+    larger of the two distances.
+    """
+
+    start_ns: int
+    end_ns: int | None
+    uncertainty_ns: int
+
+
+@dataclass(frozen=True)
+class Recovered:
+    """Times to detect and recover in nanoseconds; None where it never happened.
+
+    `broken` is False where no reading after the injection was out of tolerance.
+    """
+
+    broken: bool
+    detect: int | None
+    from_injected: int | None
+    from_healed: int | None
+    uncertainty: int
+
+
+def in_time(readings: Readings, tolerance: Tolerance) -> Readings:
+    """The readings, of which those slower than the tolerance's `max` or `p99` are bad."""
+    bounds = [b for m in ("max", "p99") if (b := tolerance.bound(m)) is not None]
+    if not bounds:
+        return readings
+    fast = readings.completed - readings.scheduled <= int(min(bounds) * 1e9)
+    return Readings(readings.scheduled, readings.completed, readings.good & fast)
+
+
+def outages(readings: Readings) -> list[Outage]:
+    """Every stretch of bad readings, in order."""
+    good = readings.good
+    if not len(good):
+        return []
+    edges = np.diff(np.concatenate(([True], good, [True])).astype(np.int8))
+    starts, ends = np.flatnonzero(edges == -1), np.flatnonzero(edges == 1)
+    return [_outage(readings, int(a), int(b)) for a, b in zip(starts, ends, strict=True)]
+
+
+def _outage(readings: Readings, first: int, after: int) -> Outage:
+    scheduled, completed = readings.scheduled, readings.completed
+    start = int(scheduled[first])
+    before = start - int(scheduled[first - 1]) if first else 0
+    if after >= len(scheduled):
+        return Outage(start, None, before)
+    # The first answer to arrive shows that it is back: a queue may answer a later reading earlier.
+    end = int(completed[after:][readings.good[after:]][:1000].min())
+    step = int(scheduled[after]) - int(scheduled[after - 1])
+    return Outage(start, max(end, start), max(before, step))
+
+
+def availability(readings: Readings, start: int | None = None, end: int | None = None) -> float | None:
+    """The share of good readings scheduled in [start, end); None without any."""
+    chosen = readings.good[_between(readings.scheduled, start, end)]
+    return float(chosen.mean()) if len(chosen) else None
+
+
+def _between(times: Times, start: int | None, end: int | None) -> Flags:
+    chosen = np.ones(len(times), dtype=bool)
+    if start is not None:
+        chosen &= times >= start
+    if end is not None:
+        chosen &= times < end
+    return chosen
+
+
+def steady_from(readings: Readings, tolerance: Tolerance, stable: int) -> Flags:
+    """For each reading: is it good, and does the tolerance hold for `stable` ns from it on?
+
+    Readings later than `stable` before the last one are False: nobody saw the end of their window.
+    A quantile's bound is held as a share: p99 <= b means that at most 1 % are slower than b.
+    """
+    scheduled = readings.scheduled
+    if not len(scheduled):
+        return np.zeros(0, dtype=bool)
+    ends = np.searchsorted(scheduled, scheduled + stable)
+    counts = ends - np.arange(len(scheduled))
+    result = readings.good & (scheduled + stable <= scheduled[-1] + _interval(scheduled))
+    latency = readings.completed - scheduled
+    shares = {"p50": 0.5, "p99": 0.01, "max": 0.0}
+    for comparison in tolerance.comparisons:
+        if comparison.measure == "availability":
+            bad, allowed = ~readings.good, 1 - comparison.bound
+        else:
+            bad, allowed = latency > comparison.bound * 1e9, shares[comparison.measure]
+        total = np.concatenate(([0], np.cumsum(bad)))
+        result &= total[ends] - total[:-1] <= allowed * counts + 1e-9
+    return result
+
+
+def _interval(scheduled: Times) -> int:
+    return int(np.median(np.diff(scheduled))) if len(scheduled) > 1 else 0
+
+
+def recover(
+    readings: Readings, tolerance: Tolerance, injected: int, healed: int | None, stable: int
+) -> Recovered:
+    """How the service took a fault injected at `injected` and healed at `healed` (None: not healed)."""
+    judged = in_time(readings, tolerance)
+    scheduled, completed = judged.scheduled, judged.completed
+    uncertainty = _interval(scheduled)
+    bad = np.flatnonzero((scheduled >= injected) & ~judged.good)
+    if not len(bad):
+        return Recovered(False, None, None, None if healed is None else 0, uncertainty)
+    first = int(bad[0])
+    steady = steady_from(judged, tolerance, stable)
+    back = np.flatnonzero(steady & (scheduled > scheduled[first]))
+    from_injected = int(completed[back[0]]) - injected if len(back) else None
+    return Recovered(
+        broken=True,
+        detect=int(completed[bad].min()) - injected,
+        from_injected=from_injected,
+        from_healed=_from_healed(judged, steady, healed),
+        uncertainty=uncertainty,
+    )
+
+
+def _from_healed(readings: Readings, steady: Flags, healed: int | None) -> int | None:
+    """0 where it was steady already when it was healed."""
+    if healed is None:
+        return None
+    after = np.flatnonzero(readings.scheduled >= healed)
+    if not len(after):
+        return None
+    if steady[after[0]]:
+        return 0
+    back = after[steady[after]]
+    return int(readings.completed[back[0]]) - healed if len(back) else None

@@ -1,0 +1,372 @@
+"""The one algorithm: preflight, baseline, faults, recovery, judging; whatever happens, it heals."""
+
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from engine import drivers, inspect, undo
+from engine import state as files
+from engine.clock import anchor, now_ns
+from engine.errors import EngineError, Refused
+from engine.events import Emit, Log, read
+from engine.experiment import Experiment
+from engine.hurting import Hurt, Hurting
+from engine.judge import judge
+from engine.plan import plan
+from engine.target import Node, Target
+from engine.text import seconds
+from engine.watch import Child, Watch, width_for
+
+TICK = 0.02  # seconds between two looks at what is due
+TELL = 0.25  # seconds between two batches of events
+STEADY = 1.0  # seconds for which it must be steady before anything is hurt
+SETTLE = 15.0  # seconds in which that must be seen
+FINAL_READ = 25.0  # seconds for the workload to end and read back
+LEADER_EVERY = 0.02
+
+
+class _Ended(Exception):
+    """The run ends early: `ending` is aborted, halted or failed."""
+
+    def __init__(self, ending: str, reason: str) -> None:
+        super().__init__(reason)
+        self.ending, self.reason = ending, reason
+
+
+def run(
+    experiment: Experiment,
+    target: Target,
+    *,
+    directory: Path,
+    state: Path,
+    emit: Emit,
+    stop: Callable[[], str],
+    run_id: str,
+) -> dict[str, Any]:
+    """Performs `experiment` on `target` and returns its result; see `docs/events.md` for both.
+
+    All that is measured is kept in `directory`. `emit` gets batches of events, in order; a fault is
+    not injected before `emit` returned from hearing of it. `stop` says why the run should end, or "".
+    """
+    return _Run(experiment, target, directory, state, emit, stop, run_id).perform()
+
+
+def conclude(
+    directory: Path, state: Path, run_id: str, *, ending: str, reason: str, emit: Emit, after: int
+) -> dict[str, Any]:
+    """Ends a run whose process has died: heals what is left of it, and judges what was recorded.
+
+    `after` is the number of the last event that `emit` is known to have had.
+    """
+    undo.heal_all(state, run=run_id)
+    past = read(directory / "events.jsonl")
+    if missing := [event for event in past if event.n > after]:
+        emit(missing)
+    last = max([after, *(event.n for event in past)])
+    at = max([0.0, *(event.at for event in past)])
+    log = Log(directory / "events.jsonl", emit, after=last)
+    latest = {e.data["id"]: e for e in past if e.kind == "fault"}
+    for event in latest.values():
+        if event.data["state"] not in ("clean", "planned"):
+            found = [r for id in event.data["records"] if (r := undo.record_of(state, id))]
+            log.add("fault", _healed_at(found, past, at), **{**event.data, **_final(found)})
+    log.add("note", at, level="error", text=reason)
+    return _judged(log, directory, at, ending, reason)
+
+
+def _final(found: list[undo.UndoRecord]) -> dict[str, Any]:
+    states = {r.state for r in found}
+    state = "clean" if states == {"clean"} else "stuck" if "stuck" in states else "unverified"
+    return {"state": state, "expires_at": None, "text": "; ".join(r.text for r in found)}
+
+
+def _healed_at(found: list[undo.UndoRecord], past: list[Any], at: float) -> float:
+    """When it was healed, on the run's clock: the record tells the wall's."""
+    started = next((e.data["epoch"] for e in past if e.kind == "phase" and "epoch" in e.data), None)
+    healed = [r.healed_at for r in found if r.healed_at]
+    return max(healed) - started if started and healed else at
+
+
+def _judged(log: Log, directory: Path, at: float, ending: str, reason: str) -> dict[str, Any]:
+    """The result; a judge that fails says so, and is UNKNOWN."""
+    log.flush()
+    try:
+        result = judge(directory, ending=ending, reason=reason)
+    except Exception:  # a crashed judge is a verdict of its own, see the safety contract, 10
+        trace = traceback.format_exc()
+        (directory / "judge-error.txt").write_text(trace)
+        last = trace.strip().splitlines()[-1]
+        result = {
+            "verdict": "unknown", "headline": f"The run was not judged: {last}", "ending": "failed",
+            "ending_reason": last,
+        }  # fmt: skip
+    files.write(directory / "result.json", result)
+    told = {key: result[key] for key in ("verdict", "headline", "ending")}
+    log.add("verdict", at, **told)
+    log.add("phase", at, phase="done", text="")
+    log.close()
+    return result
+
+
+class _Run:
+    def __init__(
+        self, experiment: Experiment, target: Target, directory: Path, state: Path, emit: Emit,
+        stop: Callable[[], str], run_id: str,
+    ) -> None:  # fmt: skip
+        self.experiment, self.target, self.directory, self.state = experiment, target, directory, state
+        self.stop, self.run_id = stop, run_id
+        if (directory / "events.jsonl").exists():
+            raise Refused(f"{directory} holds a run already.", "Give each run a directory of its own.")
+        directory.mkdir(parents=True, exist_ok=True)
+        self.plan = plan(experiment, target)
+        self.width = width_for(experiment, self.plan.duration)
+        self.log = Log(directory / "events.jsonl", emit)
+        self.watch = Watch(experiment, target, directory, self.width)
+        self.hurting = Hurting(experiment, target, state, run_id, self.tell_fault)
+        self.started: int | None = None  # monotonic ns, the baseline's beginning
+        self.anchor = anchor()
+        self.prober: Child | None = None
+        self.load: Child | None = None
+        self.prepared: list[tuple[Node, Any]] = []
+        self.told = self.seen = 0.0
+        self.fault_phase: int | None = None
+        self.breaking: dict[int, float] = {}
+
+    # Telling
+
+    def at(self, ns: int | None = None) -> float:
+        """Seconds since the baseline began; 0 before it."""
+        return 0.0 if self.started is None else max(0.0, ((ns or now_ns()) - self.started) / 1e9)
+
+    def say(self, kind: str, ns: int | None = None, **data: Any) -> None:
+        self.log.add(kind, self.at(ns), **data)
+
+    def phase(self, name: str, text: str, **data: Any) -> None:
+        self.say("phase", phase=name, text=text, **data)
+        self.log.flush()
+
+    def tell_fault(self, hurt: Hurt) -> None:
+        ends = None
+        if hurt.state in ("injecting", "active") and hurt.records:
+            ends = self.at(now_ns() + int((hurt.records[0].expires_at - undo.LEASE - time.time()) * 1e9))
+        self.say(
+            "fault", hurt.injected_at if hurt.state == "active" else None,
+            id=hurt.id, fault=hurt.step.kind, line=hurt.step.fault.line(hurt.nodes), nodes=hurt.nodes,
+            state=hurt.state, expires_at=ends, text=hurt.text, records=[r.id for r in hurt.records],
+        )  # fmt: skip
+        self.log.flush()
+
+    # The algorithm
+
+    def perform(self) -> dict[str, Any]:
+        ending, reason = "finished", ""
+        try:
+            self.preflight()
+            self.baseline()
+            self.faults()
+            self.recovery()
+        except _Ended as end:
+            ending, reason = end.ending, end.reason
+        except EngineError as error:
+            ending, reason = "failed", str(error)
+        except (KeyboardInterrupt, SystemExit):
+            ending, reason = "aborted", "The process that ran it was told to end."
+        finally:
+            self.hurting.heal_all()
+            self.hurting.close()
+        if reason:
+            self.say("note", level="error" if ending == "failed" else "warn", text=reason)
+        self.phase("judging", "reading back what was written, then judging")
+        self.end_watching()
+        return _judged(self.log, self.directory, self.at(), ending, reason)
+
+    def preflight(self) -> None:
+        """Raises where the run must not begin: halted, impossible, unreachable, or sick."""
+        files.write(self.directory / "experiment.json", self.experiment.to_dict())
+        files.write(self.directory / "target.json", self.target.to_dict())
+        self.say("run", **self.summary())
+        self.phase("preflight", "is it there, may it be hurt, is it steady?")
+        if halt := files.halted(self.state):
+            raise _Ended("halted", f"Everything is halted, by {halt.get('by')}: {halt.get('reason')}")
+        self.prepare_nodes()
+        if missing := [f"{n.name}: {n.answer}" for n in inspect.check(self.target).nodes if not n.reachable]:
+            raise EngineError(f"Not all nodes of {self.target.name} can be reached: {'; '.join(missing)}.")
+        self.refuse_victims()
+        self.start_watching()
+        self.wait_until_steady()
+
+    def prepare_nodes(self) -> None:
+        for node in self.target.nodes:
+            for _, driver in drivers.drivers_of(node):
+                if driver.prepare(node):
+                    self.prepared.append((node, driver))
+
+    def refuse_victims(self) -> None:
+        """Every node that may be hit is looked at now, so that nothing is refused half way."""
+        for step in self.experiment.faults:
+            for node in self.target.nodes:
+                named = set(step.fault.nodes) & {n.name for n in self.target.nodes}
+                if named and node.name not in named:
+                    continue
+                _, driver = drivers.having(node, step.fault.needs)
+                why = driver.refusal(node)
+                if why:
+                    raise Refused(f"{node.name} must not be hurt: {why}")
+
+    def summary(self) -> dict[str, Any]:
+        workload = self.experiment.workload
+        return {
+            "name": self.experiment.name,
+            "target": self.target.name,
+            "kind": self.target.kind,
+            "started_at": self.anchor.iso(now_ns()),
+            "width": self.width,
+            "plan": self.plan.to_dict(),
+            "nodes": [node.name for node in self.target.nodes],
+            "probes": [
+                {"name": s.name, "kind": s.kind, "every": s.every, "tolerance": s.tolerance.texts()}
+                for s in self.experiment.steady_state
+            ],
+            "workload": {"name": workload[0], "line": workload[1].line()} if workload else None,
+        }
+
+    def start_watching(self) -> None:
+        kind = self.target.kind
+        leads = kind in inspect.probes.REGISTRY and inspect.probes.REGISTRY.get(kind).leads
+        common = {"target": self.target.to_dict(), "directory": str(self.directory), "run": self.run_id}
+        document = self.experiment.to_dict()
+        probes = [
+            {
+                "name": s.name,
+                "kind": s.kind,
+                "params": d["probe"][s.kind],
+                "every": s.every,
+                "timeout": s.timeout,
+            }
+            for s, d in zip(self.experiment.steady_state, document["steady_state"], strict=True)
+        ]
+        leader = {"kind": kind, "every": LEADER_EVERY} if leads else None
+        log = self.directory / "children.log"
+        self.prober = Child("engine.prober", {**common, "probes": probes, "leader": leader}, self.state, log)
+        if self.experiment.workload:
+            spec = {**common, "workload": document["workload"]}
+            self.load = Child("engine.load", spec, self.state, log)
+            self.load.wait_for("ready", 20.0)
+        self.prober.wait_for("ready", 20.0)
+
+    def wait_until_steady(self) -> None:
+        """Raises EngineError where it is not steady for STEADY seconds within SETTLE seconds."""
+        begin = now_ns()
+        least = begin + int(STEADY * 1e9) + self.watch.slack
+        while True:
+            self.tick()
+            if now_ns() > least:
+                broken = self.watch.unsteady(STEADY)
+                if not broken:
+                    return
+                if now_ns() > begin + SETTLE * 1e9:
+                    raise EngineError(
+                        f"{self.target.name} was not steady, so nothing was hurt: {'; '.join(broken)}.",
+                        "Mend it first, or widen the tolerance.",
+                    )
+            time.sleep(TICK)
+
+    def baseline(self) -> None:
+        self.started = now_ns()
+        self.watch.begin(self.started)
+        wall = self.anchor.wall_ns + self.started - self.anchor.monotonic_ns
+        self.phase(
+            "baseline", f"steady for {seconds(self.experiment.baseline)} before anything is hurt",
+            started_at=self.anchor.iso(self.started), epoch=wall / 1e9, ns=self.started,
+        )  # fmt: skip
+        self.until(self.started + int(self.experiment.baseline * 1e9))
+        if self.experiment.faults and (
+            broken := self.watch.unsteady(max(STEADY, self.experiment.baseline / 2))
+        ):
+            raise EngineError(
+                f"{self.target.name} was not steady in the baseline, so nothing was hurt: {'; '.join(broken)}."
+            )
+
+    def faults(self) -> None:
+        if not self.experiment.faults:
+            return
+        self.fault_phase = now_ns()
+        self.phase("fault", "it is being hurt")
+        while not self.hurting.settled():
+            self.hurting.tick(self.fault_phase)
+            self.tick()
+            time.sleep(TICK)
+
+    def recovery(self) -> None:
+        """Until it was steady for long enough, or the time is up: that is judged, not an error."""
+        wanted = self.experiment.recovery
+        self.phase("recovery", f"steady for {seconds(wanted.stable)}, at most {seconds(wanted.timeout)}")
+        begin = now_ns()
+        earliest = begin + int(wanted.stable * 1e9) + self.watch.slack + self.watch.width
+        while now_ns() < begin + wanted.timeout * 1e9:
+            self.tick()
+            if now_ns() >= earliest and not self.watch.unsteady(wanted.stable):
+                self.say("fact", name="recovered", value=None, text=f"steady for {seconds(wanted.stable)}")
+                return
+            time.sleep(TICK)
+        self.say("note", level="warn", text=f"not steady within {seconds(wanted.timeout)}")
+
+    def until(self, end: int) -> None:
+        while now_ns() < end:
+            self.tick()
+            time.sleep(TICK)
+
+    def tick(self) -> None:
+        """Looks at everything that may need an answer now; raises _Ended where the run must end."""
+        self.hurting.watch_over()
+        if time.monotonic() - self.told < TELL:
+            return
+        self.told = time.monotonic()
+        self.follow()
+        self.log.flush()
+        if why := self.stop():
+            raise _Ended("halted" if why.startswith("halted") else "aborted", f"{why[0].upper()}{why[1:]}")
+        if halt := files.halted(self.state):
+            raise _Ended("halted", f"Halted by {halt.get('by')}: {halt.get('reason')}")
+        for child in (self.prober, self.load):
+            if child and not child.alive():
+                raise EngineError(f"The {child.name} died, so the run was blind.", child.last_words())
+        self.abort_conditions()
+
+    def follow(self, *, final: bool = False) -> None:
+        self.watch.read()
+        for start, data in self.watch.intervals(final=final):
+            self.say("interval", start, t=round(self.at(start), 6), **data)
+        for change in self.watch.leaders.read():
+            data = {key: change[key] for key in ("node", "sees", "reachable")}
+            self.say("leader", change["time"], **data)
+
+    def abort_conditions(self) -> None:
+        if self.fault_phase is None:
+            return
+        names = [s.name for s in self.experiment.steady_state]
+        for condition in self.experiment.abort_when:
+            if now_ns() - self.fault_phase < condition.over * 1e9:
+                continue
+            values = self.watch.measured(names.index(condition.probe), condition.over)
+            if not condition.when.broken(values):
+                texts = " and ".join(condition.when.texts())
+                raise _Ended(
+                    "aborted", f"Abort condition: {condition.probe} {texts} over {seconds(condition.over)}."
+                )
+
+    def end_watching(self) -> None:
+        """Ends the load (it reads back what it wrote), then the prober; takes in what they saw."""
+        for child, patience in ((self.load, FINAL_READ), (self.prober, 10.0)):
+            if child:
+                child.ask_to_stop()
+                try:
+                    child.stop(patience)
+                except EngineError as error:
+                    self.say("note", level="error", text=str(error))
+        if self.started is not None:
+            self.follow(final=True)
+        for node, driver in self.prepared:
+            driver.release(node)

@@ -1,0 +1,69 @@
+"""The state directory: undo records, leases, the halt and the files of runs; and atomic files in it."""
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from engine.errors import EngineError
+
+OWNER = "CHAOSBOARD_OWNER"  # in the environment of every process that chaosboard started
+PART = "CHAOSBOARD_PART"  # in that of its own parts, which are never victims
+
+
+def root() -> Path:
+    """$CHAOSBOARD_STATE, or `var` in the current directory."""
+    return Path(os.environ.get("CHAOSBOARD_STATE") or "var").absolute()
+
+
+def write(path: Path, data: Any) -> None:
+    """Writes JSON so that a reader sees the old file or the new one, also after a power cut."""
+    _replace(path, json.dumps(data, indent=1).encode(), sync=True)
+
+
+def write_quickly(path: Path, text: str) -> None:
+    """As `write`, but left to the kernel to bring to the disk: for what is worthless after a reboot."""
+    _replace(path, text.encode(), sync=False)
+
+
+def read(path: Path) -> Any:
+    """The JSON in `path`, or None where there is no such file."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def _replace(path: Path, content: bytes, *, sync: bool) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+        descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, content)
+            if sync:
+                os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        os.replace(scratch, path)
+        if sync:
+            _sync_folder(path.parent)
+    except PermissionError as error:
+        raise EngineError(
+            f"{path.parent} cannot be written: {error.strerror}.", "Set CHAOSBOARD_STATE."
+        ) from None
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def halted(state: Path) -> dict[str, Any] | None:
+    """Who halted everything, when and why; or None."""
+    found = read(state / "halt")
+    return found if isinstance(found, dict) else None

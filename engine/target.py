@@ -1,0 +1,151 @@
+"""A target: a registered service, its nodes, and how each is reached and controlled."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.errors import BadInput, Problem
+
+
+@dataclass(frozen=True)
+class Node:
+    """One instance. `address` ("host:port") is where clients reach it.
+
+    Where `upstream` is given, chaosboard's link proxy listens on `address` and forwards to
+    `upstream`, so that the link can be delayed or cut. `control` is the name of a driver and
+    `control_params` its parameters; "" means that the node can be looked at but not hurt.
+    """
+
+    name: str
+    address: str
+    upstream: str = ""
+    control: str = ""
+    control_params: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        return split_address(self.address)[0]
+
+    @property
+    def port(self) -> int:
+        return split_address(self.address)[1]
+
+    def to_dict(self) -> dict[str, Any]:
+        result: dict[str, Any] = {"name": self.name, "address": self.address}
+        if self.upstream:
+            result["upstream"] = self.upstream
+        if self.control:
+            result["driver"] = {self.control: self.control_params}
+        return result
+
+
+@dataclass(frozen=True)
+class Target:
+    """A service. `kind` names the probe that looks at it by default: http, tcp, etcd, redis, …
+
+    `max_down` is the share of its nodes that may be hurt at once (its environment's cap).
+    """
+
+    name: str
+    nodes: tuple[Node, ...]
+    kind: str = "tcp"
+    environment: str = "default"
+    max_down: float = 1.0
+
+    def node(self, name: str) -> Node:
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "kind": self.kind,
+            "environment": self.environment,
+            "max_down": self.max_down,
+            "nodes": [node.to_dict() for node in self.nodes],
+        }
+
+    @classmethod
+    def from_dict(cls, data: object, where: str = "target") -> "Target":
+        """Reads the form of `doors.md`: name, kind, nodes, and a driver for all or for each node."""
+        if not isinstance(data, Mapping):
+            raise BadInput([Problem(where, "must be a mapping with name and nodes")])
+        problems = [
+            Problem(
+                f"{where}.{key}", "unknown key; there are: name, kind, environment, max_down, driver, nodes"
+            )
+            for key in data
+            if key not in {"name", "kind", "environment", "max_down", "driver", "nodes"}
+        ]
+        nodes = data.get("nodes")
+        if not data.get("name"):
+            problems.append(Problem(f"{where}.name", "is missing: what is the service called?"))
+        if not isinstance(nodes, list | tuple) or not nodes:
+            problems.append(Problem(f"{where}.nodes", "is missing: a list of nodes with name and address"))
+            nodes = []
+        read = []
+        for i, node in enumerate(nodes):
+            try:
+                read.append(_node(node, data.get("driver"), f"{where}.nodes.{i}"))
+            except BadInput as error:
+                problems.extend(error.problems)
+        names = [node.name for node in read]
+        problems += [
+            Problem(f"{where}.nodes", f"two nodes are called {name!r}; each needs its own name")
+            for name in sorted({n for n in names if names.count(n) > 1})
+        ]
+        if problems:
+            raise BadInput(problems)
+        return cls(
+            name=str(data["name"]),
+            nodes=tuple(read),
+            kind=str(data.get("kind", "tcp")),
+            environment=str(data.get("environment", "default")),
+            max_down=float(data.get("max_down", 1.0)),
+        )
+
+
+def _node(data: object, default_driver: object, where: str) -> Node:
+    if not isinstance(data, Mapping):
+        raise BadInput([Problem(where, "must be a mapping with name and address")])
+    problems = [
+        Problem(f"{where}.{key}", "unknown key; there are: name, address, upstream, driver")
+        for key in data
+        if key not in {"name", "address", "upstream", "driver"}
+    ]
+    for key in ("address", "upstream"):
+        if key == "address" or data.get(key):
+            try:
+                split_address(str(data.get(key) or ""))
+            except ValueError as error:
+                problems.append(Problem(f"{where}.{key}", str(error)))
+    driver = data.get("driver", default_driver) or {}
+    if isinstance(driver, str):
+        driver = {driver: {}}
+    if not isinstance(driver, Mapping) or len(driver) > 1:
+        problems.append(Problem(f"{where}.driver", "must name one driver, as in {process: {pid: 4711}}"))
+        driver = {}
+    if problems:
+        raise BadInput(problems)
+    control, params = next(iter(driver.items()), ("", {}))
+    address = str(data["address"])
+    return Node(
+        name=str(data.get("name") or address),
+        address=address,
+        upstream=str(data.get("upstream") or ""),
+        control=str(control),
+        control_params=dict(params or {}),
+    )
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Host and port of "host:port" or "[v6]:port"; raises ValueError saying what would be right."""
+    host, colon, port = address.strip().rpartition(":")
+    host = host.strip("[]")
+    if not colon or not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise ValueError(f"{address!r} is not an address; write host:port, as in 127.0.0.1:8080")
+    if any(c.isspace() or c in "/@" for c in host):
+        raise ValueError(f"{host!r} is not a host name; write host:port, as in 127.0.0.1:8080")
+    return host, int(port)

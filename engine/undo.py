@@ -1,0 +1,212 @@
+"""Write-ahead undo records and leases; healing by a process that never injected.
+
+A record is a file `undo/<id>.json` in the state directory, on disk before the fault is injected. Its
+lease is `undo/<id>.lease`, the epoch seconds up to which the run that injected it last said that it
+lives. When the lease or the record's own end has passed, the warden heals. A record that was read
+back as clean moves to `undo/done/`; all others stay, and stay to be healed.
+"""
+
+import contextlib
+import fcntl
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engine import state as files
+from engine.drivers import REGISTRY as DRIVERS
+from engine.drivers import ReadBack, having
+from engine.errors import BadInput, EngineError, Refused
+from engine.faults import REGISTRY as FAULTS
+from engine.faults import Fault
+from engine.parameters import build, dump
+from engine.target import Node
+
+LEASE = 3.0  # seconds; a run that says nothing for so long is taken for dead
+PATIENCE = 10.0  # seconds in which a healed fault must be read back as gone
+STATES = ("injecting", "active", "healing", "clean", "unverified", "stuck")
+
+
+@dataclass(frozen=True)
+class UndoRecord:
+    """What heals one fault on one node. `injected_at` and `expires_at` are epoch seconds."""
+
+    id: str
+    run: str
+    step: str
+    fault: str
+    params: dict[str, Any]
+    node: dict[str, Any]
+    driver: str
+    captured: dict[str, Any]
+    line: str
+    state: str
+    injected_at: float
+    expires_at: float
+    text: str = ""
+    healed_at: float | None = None
+
+    @property
+    def node_name(self) -> str:
+        return str(self.node["name"])
+
+
+@dataclass(frozen=True)
+class Healed:
+    record: UndoRecord
+    state: str
+    text: str
+
+
+def folder(state: Path) -> Path:
+    return state / "undo"
+
+
+def records(state: Path) -> list[UndoRecord]:
+    """All faults that are not known to be clean."""
+    return [r for path in sorted(folder(state).glob("*.json")) if (r := _read(path))]
+
+
+def record_of(state: Path, id: str) -> UndoRecord | None:
+    """The record, wherever it is now."""
+    return _read(folder(state) / f"{id}.json") or _read(folder(state) / "done" / f"{id}.json")
+
+
+def _read(path: Path) -> UndoRecord | None:
+    found = files.read(path)
+    return UndoRecord(**found) if found else None
+
+
+def _write(state: Path, record: UndoRecord) -> None:
+    files.write(folder(state) / f"{record.id}.json", asdict(record))
+
+
+def prepare(
+    state: Path, run: str, step: str, kind: str, fault: Fault, node: Node, seconds: float
+) -> UndoRecord:
+    """Writes the record of a fault that is about to be injected for `seconds`.
+
+    Raises Refused or Unreachable, and then nothing is written.
+    """
+    name, driver = having(node, fault.needs)
+    if name != "link" and (why := driver.refusal(node)):
+        raise Refused(why)
+    _refuse_second(state, node, fault)
+    now = time.time()
+    record = UndoRecord(
+        id=uuid.uuid4().hex,
+        run=run,
+        step=step,
+        fault=kind,
+        params=dump(fault),
+        node=node.to_dict(),
+        driver=name,
+        captured=fault.capture(driver, node),
+        line=fault.line([node.name]),
+        state="injecting",
+        injected_at=now,
+        expires_at=now + seconds,
+    )
+    renew(state, record)
+    _write(state, record)
+    return record
+
+
+def _refuse_second(state: Path, node: Node, fault: Fault) -> None:
+    for other in records(state):
+        same_link = other.fault == FAULTS.name_of(type(fault))
+        if other.node["address"] == node.address and (other.driver != "link" or same_link):
+            raise Refused(
+                f"{node.name} is being hurt already: {other.line}, {other.state}.",
+                "Wait for it to heal, or run `python -m engine heal --all`.",
+            )
+
+
+def inject(state: Path, record: UndoRecord) -> UndoRecord:
+    """Injects what `prepare` wrote down. An injection that failed is healed: it may have happened."""
+    fault, driver, node = _parts(record)
+    try:
+        fault.inject(driver, node, record.captured, record.id, record.expires_at)
+    except (EngineError, OSError):
+        heal(state, record.id)
+        raise
+    active = replace(record, state="active", injected_at=time.time())
+    _write(state, active)
+    return active
+
+
+def renew(state: Path, record: UndoRecord) -> None:
+    """Says that the run that injected it lives: its lease runs for LEASE seconds from now."""
+    files.write_quickly(folder(state) / f"{record.id}.lease", f"{time.time() + LEASE}")
+
+
+def expired(state: Path, record: UndoRecord) -> bool:
+    """Whether the record's end has passed, or its run has fallen silent."""
+    now = time.time()
+    try:
+        lease = float((folder(state) / f"{record.id}.lease").read_text())
+    except (OSError, ValueError):
+        lease = 0.0
+    return now >= min(lease, record.expires_at) or lease > now + 2 * LEASE  # a clock that was set back
+
+
+def heal(state: Path, id: str, *, patience: float = PATIENCE) -> Healed | None:
+    """Heals one record and reads back. Idempotent; None where it was clean already."""
+    with _lock(state, id):
+        record = _read(folder(state) / f"{id}.json")
+        if record is None:
+            return None
+        _write(state, replace(record, state="healing"))
+        found = _heal_and_read_back(record, patience)
+        name = {True: "clean", False: "stuck", None: "unverified"}[found.gone]
+        done = replace(record, state=name, text=found.text, healed_at=time.time())
+        if name == "clean":
+            files.write(folder(state) / "done" / f"{id}.json", asdict(done))
+            (folder(state) / f"{id}.json").unlink(missing_ok=True)
+            (folder(state) / f"{id}.lease").unlink(missing_ok=True)
+        else:
+            _write(state, done)
+        return Healed(done, name, found.text)
+
+
+def _heal_and_read_back(record: UndoRecord, patience: float) -> ReadBack:
+    try:
+        fault, driver, node = _parts(record)
+        fault.heal(driver, node, record.captured, record.id)
+        end = time.monotonic() + patience
+        while True:
+            found = fault.read_back(driver, node, record.captured, record.id)
+            if found.gone or time.monotonic() > end:
+                return found
+            time.sleep(0.02)
+    except BadInput as error:
+        return ReadBack(None, f"cannot be healed by this version: {error}")
+    except (EngineError, OSError) as error:
+        return ReadBack(None, str(error))
+
+
+def heal_all(state: Path, *, run: str | None = None) -> list[Healed]:
+    """Heals every record, or those of one run; what is clean already is left out."""
+    chosen = [r for r in records(state) if run is None or r.run == run]
+    return [healed for record in chosen if (healed := heal(state, record.id))]
+
+
+def _parts(record: UndoRecord) -> tuple[Fault, Any, Node]:
+    fault = build(FAULTS.get(record.fault), record.params, "fault")
+    control, params = next(iter(record.node.get("driver", {}).items()), ("", {}))
+    node = Node(record.node["name"], record.node["address"], record.node.get("upstream", ""), control, params)
+    driver = build(DRIVERS.get(record.driver), params if control == record.driver else {}, "driver")
+    return fault, driver, node
+
+
+@contextlib.contextmanager
+def _lock(state: Path, id: str) -> Iterator[None]:
+    """Only one process heals a record at a time; the lock ends with the process that holds it."""
+    path = folder(state) / ".lock" / id
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+        path.unlink(missing_ok=True)

@@ -1,0 +1,110 @@
+"""The dead-man's switch: a process that heals on expiry or silence, whatever else has died.
+
+One warden serves a state directory. It leaves when there was nothing to watch for a while, unless it
+is told to stay; whoever injects a fault first makes sure that there is one.
+"""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from engine import state as files
+from engine import undo
+from engine.errors import EngineError
+
+LOOK = 0.05  # seconds between two looks at the leases
+AGAIN = 5.0  # seconds before a fault that did not heal is tried again
+IDLE = 20.0  # seconds without anything to watch before it leaves
+
+
+def ensure(state: Path) -> None:
+    """Starts a warden where none watches `state`; returns when one does. Raises EngineError."""
+    if watching(state):
+        return
+    state.mkdir(parents=True, exist_ok=True)
+    environ = {**os.environ, files.OWNER: str(state), files.PART: "warden"}
+    with open(state / "warden.log", "ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "engine", "warden", "--state", str(state)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True,
+            cwd=Path(__file__).resolve().parents[1],
+        )  # fmt: skip
+    end = time.monotonic() + 10.0
+    while not watching(state):
+        if time.monotonic() > end:
+            raise EngineError(
+                "The warden did not come up, so nothing is hurt.", f"See {state / 'warden.log'}."
+            )
+        time.sleep(0.01)
+
+
+def watching(state: Path) -> bool:
+    """Whether a warden holds the lock of `state`."""
+    try:
+        with open(state / "warden.lock", "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+
+
+def main(state: Path, *, stay: bool = False) -> int:
+    """Watches until it is told to end (SIGTERM), or, without `stay`, until it is idle."""
+    state.mkdir(parents=True, exist_ok=True)
+    lock = _take_lock(state)
+    if lock is None:
+        print("A warden watches this state directory already.")
+        return 0
+    ending: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, frame: ending.append(number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the board, which ends the warden last
+    say(f"watching {state}")
+    idle_since, tried = time.monotonic(), dict[str, float]()
+    while not ending:
+        found = undo.records(state)
+        for record in found:
+            look_at(state, record, tried)
+        if found or stay:
+            idle_since = time.monotonic()
+        if time.monotonic() - idle_since > IDLE:
+            break
+        time.sleep(LOOK)
+    lock.close()
+    return 0
+
+
+def _take_lock(state: Path) -> IO[str] | None:
+    lock = open(state / "warden.lock", "a")  # noqa: SIM115 - held until the process ends
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+def look_at(state: Path, record: undo.UndoRecord, tried: dict[str, float]) -> None:
+    """Heals `record` where its time has come; one that did not heal is tried again after a while."""
+    now = time.monotonic()
+    if not undo.expired(state, record) or now - tried.get(record.id, -AGAIN) < AGAIN:
+        return
+    tried[record.id] = now
+    try:
+        healed = undo.heal(state, record.id)
+    except (EngineError, OSError, ValueError) as error:
+        say(f"{record.line}: could not be healed: {error}")
+        return
+    if healed:
+        say(f"{record.line}: its time was over; {healed.state}: {healed.text}")
+
+
+def say(text: str) -> None:
+    print(f"{datetime.now().isoformat(timespec='milliseconds')} {text}", flush=True)

@@ -1,0 +1,168 @@
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine import processes
+from engine.drivers.process import Process
+from engine.errors import BadInput, Refused, Unreachable
+from engine.parameters import build
+from engine.processes import identity, status
+from engine.target import Node
+
+NAP = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(60)"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CHAOSBOARD_STATE", str(tmp_path))
+    return tmp_path
+
+
+class Napper:
+    """A process that listens on a port and does nothing."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.child = subprocess.Popen([sys.executable, "-c", NAP, str(self.port)])
+        self.node = Node("one", f"127.0.0.1:{self.port}")
+        wait_for(lambda: self.child.pid in processes.listeners(self.port))
+
+    @property
+    def pid(self) -> int:
+        return self.child.pid
+
+
+def wait_for(true, seconds: float = 10.0) -> None:  # type: ignore[no-untyped-def]  # any condition
+    import time
+
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come true in time"
+        time.sleep(0.01)  # polled, with a deadline
+
+
+@pytest.fixture
+def napper() -> Iterator[Napper]:
+    one = Napper()
+    yield one
+    for pid in {one.pid, *processes.listeners(one.port)}:
+        if psutil.pid_exists(pid):
+            os.kill(pid, signal.SIGKILL)
+    one.child.wait()
+
+
+def test_a_process_is_found_by_pid_pid_file_port_and_command_line(napper: Napper, tmp_path: Path) -> None:
+    file = tmp_path / "one.pid"
+    file.write_text(f"{napper.pid}\n")
+    ways = [
+        Process(pid=napper.pid), Process(pid_file=str(file)), Process(port=napper.port),
+        Process(match=f"time.sleep(60) {napper.port}"),
+    ]  # fmt: skip
+    assert [way.find(napper.node) for way in ways] == [napper.pid] * 4
+
+
+def test_a_killed_process_is_started_again_as_it_was(napper: Napper) -> None:
+    driver = Process(pid=napper.pid)
+    before = processes.capture(napper.pid)
+    captured = driver.capture(napper.node)
+    driver.signal(captured, "KILL")
+    wait_for(lambda: status(captured["family"][0]) == "gone")
+    assert driver.running(napper.node, captured).gone is False
+
+    driver.start(napper.node, captured)
+    driver.start(napper.node, captured)  # healing twice starts one process
+
+    wait_for(lambda: processes.listeners(napper.port))
+    assert driver.running(napper.node, captured).gone is True
+    after = processes.capture(driver.find(napper.node))
+    assert {**after, "environ": None} == {**before, "environ": None}
+    assert driver.find(napper.node) != napper.pid
+
+
+def test_a_paused_process_goes_on(napper: Napper) -> None:
+    driver = Process(port=napper.port)
+    captured = driver.capture(napper.node)
+    driver.pause(captured)
+    wait_for(lambda: status(captured["family"][0]) == psutil.STATUS_STOPPED)
+    assert driver.unpaused(captured).gone is False
+    driver.unpause(captured)
+    wait_for(lambda: driver.unpaused(captured).gone)
+
+
+def test_chaosboard_and_what_started_it_are_refused() -> None:
+    for pid in (os.getpid(), os.getppid(), 1):
+        why = Process(pid=pid).refusal(Node("one", "127.0.0.1:1"))
+        assert "never hurt" in why
+
+
+def test_a_part_of_chaosboard_is_refused() -> None:
+    child = subprocess.Popen(["sleep", "60"], env={**os.environ, "CHAOSBOARD_PART": "web"})
+    try:
+        wait_for(lambda: "part of chaosboard itself" in processes.refusal(child.pid))
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_a_pid_that_is_gone_is_named() -> None:
+    child = subprocess.Popen(["true"])
+    child.wait()
+    assert f"no process with pid {child.pid}" in Process(pid=child.pid).refusal(Node("one", "127.0.0.1:1"))
+
+
+def test_a_port_held_by_another_process_is_named(napper: Napper) -> None:
+    other = Napper()
+    try:
+        why = Process(pid=napper.pid).refusal(other.node)
+        assert f"Port {other.port} is held by pid {other.pid}" in why
+        with pytest.raises(Refused):
+            Process(pid=napper.pid).capture(other.node)
+    finally:
+        other.child.kill()
+        other.child.wait()
+
+
+def test_a_reused_pid_is_another_process(napper: Napper) -> None:
+    one = identity(napper.pid)
+    assert status({**one, "started": one["started"] - 1}) == "gone"
+    processes.send({**one, "started": one["started"] - 1}, signal.SIGKILL)
+    assert status(one) != "gone"
+
+
+def test_a_command_is_started_once_and_ended() -> None:
+    port = free_port()
+    node = Node("one", f"127.0.0.1:{port}")
+    driver = Process(command=[sys.executable, "-c", NAP, str(port)])
+    assert driver.prepare(node) is True
+    assert driver.prepare(node) is False
+    wait_for(lambda: processes.listeners(port))
+    driver.release(node)
+    with pytest.raises(Unreachable):
+        driver.find(node)
+
+
+@pytest.mark.parametrize(
+    ("values", "part"),
+    [
+        ({}, "says not which process"),
+        ({"pid": 7, "port": 80}, "in 2 ways"),
+        ({"pid": "seven"}, "not a whole number"),
+        ({"port": 99999}, "too large"),
+        ({"pidfile": "x"}, "unknown parameter"),
+    ],
+)
+def test_bad_parameters_are_named(values: dict[str, object], part: str) -> None:
+    with pytest.raises(BadInput, match=part):
+        build(Process, values, "driver.process")
