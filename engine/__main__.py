@@ -151,7 +151,8 @@ def check(arguments: Any) -> int:
         print(json.dumps(answer, ensure_ascii=False))
     else:
         print(f"{found.verdict.name}: {found.headline}")
-    return found.verdict.exit_status
+    status: int = found.verdict.exit_status
+    return status
 
 
 def heal(arguments: Any) -> int:

@@ -14,22 +14,20 @@ def load(text: str) -> tuple[Any, Lines]:
     """The document, and the line of each path in it (`faults.0.kill` -> 7, counted from 1)."""
     if len(text) > MOST:
         raise BadInput([Problem("", f"the document has {len(text):,} characters; at most {MOST:,} are read")])
-    loader = yaml.SafeLoader(text)
     lines: Lines = {}
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             raise BadInput([Problem("", "the document is empty", 1)])
         _walk(node, "", lines)
-        return loader.construct_document(node), lines
+        return loader.construct_document(node), lines  # type: ignore[no-untyped-call]  # untyped in PyYAML
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = mark.line + 1 if mark else None
         raise BadInput([Problem("", f"this is not YAML: {error.problem}", line)]) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise BadInput([Problem("", f"this is not YAML: {error}")]) from None
-    finally:
-        loader.dispose()
 
 
 def _walk(node: yaml.Node, path: str, lines: Lines) -> None:

@@ -36,7 +36,7 @@ class Log:
         self._emit, self._last = emit, after
         self._waiting: list[Event] = []
 
-    def add(self, kind: str, at: float, **data: Any) -> None:
+    def add(self, kind: str, at: float, /, **data: Any) -> None:
         self._last += 1
         event = Event(self._last, round(at, 6), kind, data)
         self._file.write(json.dumps(event.to_dict()).encode() + b"\n")

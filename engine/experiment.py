@@ -6,6 +6,7 @@ its place and what would be right, `to_dict` writes the same form back.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from engine import document, units
@@ -224,7 +225,7 @@ class _Reader:
         if len(name) > 200:
             self.bad("name", f"has {len(name)} characters; at most 200")
         targets = [
-            self.part(lambda item=item, where=where: Target.from_dict(item, where), where)  # type: ignore[misc]  # lambda defaults
+            self.part(partial(Target.from_dict, item, where), where)
             for where, item in self.items(data.get("targets"), "targets")
         ]
         inline = tuple(t for t in targets if t)
@@ -296,10 +297,7 @@ class _Reader:
         data = self.mapping(raw, where, ())
         if not data:
             self.bad(where, 'is missing: such as {availability: ">= 99.9%", p99: "<= 200ms"}')
-        found = [
-            self.part(lambda key=key, text=text: comparison(key, text), f"{where}.{key}")  # type: ignore[misc]  # lambda defaults
-            for key, text in data.items()
-        ]
+        found = [self.part(partial(comparison, key, text), f"{where}.{key}") for key, text in data.items()]
         kept = tuple(c for c in found if c)
         return Tolerance(kept) if kept else None
 
@@ -364,7 +362,7 @@ class _Reader:
             for key in ("recover_within", "detect_within")
         }
         bounds = {
-            key: self.part(lambda key=key: comparison(key, data[key]), f"expect.{key}")  # type: ignore[misc]  # lambda defaults
+            key: self.part(partial(comparison, key, data[key]), f"expect.{key}")
             for key in ("availability", "p99")
             if key in data
         }

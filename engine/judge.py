@@ -10,13 +10,13 @@ from engine import recovery, samples, text
 from engine.checkers import REGISTRY as CHECKERS
 from engine.events import Event, read
 from engine.experiment import Experiment, SteadyState
+from engine.follow import Lines
 from engine.history import read as read_history
-from engine.recovery import Outage, Recovered, availability, in_time, outages
+from engine.recovery import Outage, Recovered, availability, in_time, measures, outages
 from engine.series import Readings, readings
 from engine.state import read as read_json
 from engine.target import Target
 from engine.verdict import Judgement, Verdict, worst
-from engine.watch import Lines, measures
 
 Window = tuple[int, int | None]  # injected, healed: monotonic ns
 
@@ -169,9 +169,9 @@ def _recovery(run: Recorded, main: SteadyState, found: Recovered | None) -> dict
     return {
         "probe": main.name,
         "broken": bool(found and found.broken),
-        "time_to_detect": _seconds(found and found.detect),
-        "time_to_recover_from_injected": _seconds(found and found.from_injected),
-        "time_to_recover_from_healed": _seconds(found and found.from_healed),
+        "time_to_detect": _seconds(found.detect if found else None),
+        "time_to_recover_from_injected": _seconds(found.from_injected if found else None),
+        "time_to_recover_from_healed": _seconds(found.from_healed if found else None),
         "availability": availability(mine),
         "outages": out,
         "worst_outage": None if unended else longest,

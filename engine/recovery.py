@@ -81,6 +81,17 @@ def availability(readings: Readings, start: int | None = None, end: int | None =
     return float(chosen.mean()) if len(chosen) else None
 
 
+def measures(readings: Readings) -> dict[str, float | None]:
+    """Every measure of `engine.tolerance` over these readings; latencies in seconds, of good ones."""
+    latency = (readings.completed - readings.scheduled)[readings.good]
+    names, quantiles = ("p50", "p99", "max"), (50, 99, 100)
+    found: dict[str, float | None] = {"availability": availability(readings), **dict.fromkeys(names)}
+    if len(latency):
+        values = np.percentile(latency, quantiles) / 1e9
+        found.update({name: round(float(v), 6) for name, v in zip(names, values, strict=True)})
+    return found
+
+
 def _between(times: Times, start: int | None, end: int | None) -> Flags:
     chosen = np.ones(len(times), dtype=bool)
     if start is not None:
@@ -111,7 +122,7 @@ def steady_from(readings: Readings, tolerance: Tolerance, stable: int) -> Flags:
             bad, allowed = latency > comparison.bound * 1e9, shares[comparison.measure]
         total = np.concatenate(([0], np.cumsum(bad)))
         result &= total[ends] - total[:-1] <= allowed * counts + 1e-9
-    return result
+    return np.asarray(result, dtype=bool)
 
 
 def _interval(scheduled: Times) -> int:

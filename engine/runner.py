@@ -12,12 +12,13 @@ from engine.clock import anchor, now_ns
 from engine.errors import EngineError, Refused
 from engine.events import Emit, Log, read
 from engine.experiment import Experiment
+from engine.follow import Child, Follower, width_for
 from engine.hurting import Hurt, Hurting
 from engine.judge import judge
 from engine.plan import plan
+from engine.probes import REGISTRY as PROBES
 from engine.target import Node, Target
 from engine.text import seconds
-from engine.watch import Child, Watch, width_for
 
 TICK = 0.02  # seconds between two looks at what is due
 TELL = 0.25  # seconds between two batches of events
@@ -123,7 +124,7 @@ class _Run:
         self.plan = plan(experiment, target)
         self.width = width_for(experiment, self.plan.duration)
         self.log = Log(directory / "events.jsonl", emit)
-        self.watch = Watch(experiment, target, directory, self.width)
+        self.follower = Follower(experiment, target, directory, self.width)
         self.hurting = Hurting(experiment, target, state, run_id, self.tell_fault)
         self.started: int | None = None  # monotonic ns, the baseline's beginning
         self.anchor = anchor()
@@ -140,7 +141,7 @@ class _Run:
         """Seconds since the baseline began; 0 before it."""
         return 0.0 if self.started is None else max(0.0, ((ns or now_ns()) - self.started) / 1e9)
 
-    def say(self, kind: str, ns: int | None = None, **data: Any) -> None:
+    def say(self, kind: str, ns: int | None = None, /, **data: Any) -> None:
         self.log.add(kind, self.at(ns), **data)
 
     def phase(self, name: str, text: str, **data: Any) -> None:
@@ -234,7 +235,7 @@ class _Run:
 
     def start_watching(self) -> None:
         kind = self.target.kind
-        leads = kind in inspect.probes.REGISTRY and inspect.probes.REGISTRY.get(kind).leads
+        leads = kind in PROBES and PROBES.get(kind).leads
         common = {"target": self.target.to_dict(), "directory": str(self.directory), "run": self.run_id}
         document = self.experiment.to_dict()
         probes = [
@@ -259,11 +260,11 @@ class _Run:
     def wait_until_steady(self) -> None:
         """Raises EngineError where it is not steady for STEADY seconds within SETTLE seconds."""
         begin = now_ns()
-        least = begin + int(STEADY * 1e9) + self.watch.slack
+        least = begin + int(STEADY * 1e9) + self.follower.slack
         while True:
             self.tick()
             if now_ns() > least:
-                broken = self.watch.unsteady(STEADY)
+                broken = self.follower.unsteady(STEADY)
                 if not broken:
                     return
                 if now_ns() > begin + SETTLE * 1e9:
@@ -275,7 +276,7 @@ class _Run:
 
     def baseline(self) -> None:
         self.started = now_ns()
-        self.watch.begin(self.started)
+        self.follower.begin(self.started)
         wall = self.anchor.wall_ns + self.started - self.anchor.monotonic_ns
         self.phase(
             "baseline", f"steady for {seconds(self.experiment.baseline)} before anything is hurt",
@@ -283,7 +284,7 @@ class _Run:
         )  # fmt: skip
         self.until(self.started + int(self.experiment.baseline * 1e9))
         if self.experiment.faults and (
-            broken := self.watch.unsteady(max(STEADY, self.experiment.baseline / 2))
+            broken := self.follower.unsteady(max(STEADY, self.experiment.baseline / 2))
         ):
             raise EngineError(
                 f"{self.target.name} was not steady in the baseline, so nothing was hurt: {'; '.join(broken)}."
@@ -304,10 +305,10 @@ class _Run:
         wanted = self.experiment.recovery
         self.phase("recovery", f"steady for {seconds(wanted.stable)}, at most {seconds(wanted.timeout)}")
         begin = now_ns()
-        earliest = begin + int(wanted.stable * 1e9) + self.watch.slack + self.watch.width
+        earliest = begin + int(wanted.stable * 1e9) + self.follower.slack + self.follower.width
         while now_ns() < begin + wanted.timeout * 1e9:
             self.tick()
-            if now_ns() >= earliest and not self.watch.unsteady(wanted.stable):
+            if now_ns() >= earliest and not self.follower.unsteady(wanted.stable):
                 self.say("fact", name="recovered", value=None, text=f"steady for {seconds(wanted.stable)}")
                 return
             time.sleep(TICK)
@@ -336,10 +337,10 @@ class _Run:
         self.abort_conditions()
 
     def follow(self, *, final: bool = False) -> None:
-        self.watch.read()
-        for start, data in self.watch.intervals(final=final):
+        self.follower.read()
+        for start, data in self.follower.intervals(final=final):
             self.say("interval", start, t=round(self.at(start), 6), **data)
-        for change in self.watch.leaders.read():
+        for change in self.follower.leaders.read():
             data = {key: change[key] for key in ("node", "sees", "reachable")}
             self.say("leader", change["time"], **data)
 
@@ -350,7 +351,7 @@ class _Run:
         for condition in self.experiment.abort_when:
             if now_ns() - self.fault_phase < condition.over * 1e9:
                 continue
-            values = self.watch.measured(names.index(condition.probe), condition.over)
+            values = self.follower.measured(names.index(condition.probe), condition.over)
             if not condition.when.broken(values):
                 texts = " and ".join(condition.when.texts())
                 raise _Ended(

@@ -6,7 +6,6 @@ scheduled times: a refused connection is fast and no merit. Quantiles are exact 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,7 +60,8 @@ def readings(samples: Samples, probe: int = 0, mode: str = "any", nodes: int | N
     )
     if nodes is None:
         return joined
-    return Readings(*(column[count >= nodes] for column in joined))
+    whole = count >= nodes
+    return Readings(joined.scheduled[whole], joined.completed[whole], joined.good[whole])
 
 
 def bins(found: Readings, start_ns: int, width_ns: int, count: int) -> Bins:

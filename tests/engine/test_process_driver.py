@@ -15,6 +15,7 @@ from engine.errors import BadInput, Refused, Unreachable
 from engine.parameters import build
 from engine.processes import identity, status
 from engine.target import Node
+from tests.engine.waiting import wait_for
 
 NAP = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(60)"
 
@@ -42,15 +43,6 @@ class Napper:
     @property
     def pid(self) -> int:
         return self.child.pid
-
-
-def wait_for(true, seconds: float = 10.0) -> None:  # type: ignore[no-untyped-def]  # any condition
-    import time
-
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come true in time"
-        time.sleep(0.01)  # polled, with a deadline
 
 
 @pytest.fixture

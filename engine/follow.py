@@ -1,0 +1,224 @@
+"""Following a run while it goes on: the prober and the load as children, their files as they grow.
+
+What the children write is the truth of the run; here it is only followed, to say what happens now
+and to decide when it is steady. Nothing is kept longer than a decision needs it.
+"""
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine import state as files
+from engine.clock import now_ns
+from engine.errors import EngineError
+from engine.experiment import Experiment, SteadyState
+from engine.recovery import in_time, measures
+from engine.samples import Outcome, Samples, Status, Tail
+from engine.series import Readings, readings
+from engine.target import Target
+from engine.text import quantity
+
+WIDTHS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds an interval may be long
+MOST_INTERVALS = 800  # of them in a planned run
+SLACK = 0.15  # seconds after a time-out in which a sample comes to be read
+
+
+class Child:
+    """A process of ours that reads one line of JSON, says "ready", and ends with "done" after "stop".
+
+    It ends at once when its standard input ends: when we are dead.
+    """
+
+    def __init__(self, module: str, spec: dict[str, Any], state: Path, log: Path) -> None:
+        self.name = module.rpartition(".")[2]
+        environ = {**os.environ, files.OWNER: str(state), files.PART: self.name}
+        with open(log, "ab") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", module],
+                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environ,
+                cwd=Path(__file__).resolve().parents[1],
+            )  # fmt: skip
+        self.log = log
+        self._say(json.dumps(spec))
+
+    def _say(self, line: str) -> None:
+        assert self.process.stdin
+        try:
+            self.process.stdin.write(line.encode() + b"\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return  # `wait_for` tells
+
+    def wait_for(self, word: str, seconds: float) -> None:
+        """Raises EngineError where the child does not say `word` in time."""
+        assert self.process.stdout
+        end, heard = time.monotonic() + seconds, b""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            while word.encode() not in heard:
+                left = end - time.monotonic()
+                if left <= 0 or not selector.select(left):
+                    raise EngineError(
+                        f"The {self.name} did not say {word!r} in {seconds:g} s.", self.last_words()
+                    )
+                chunk = os.read(self.process.stdout.fileno(), 4096)
+                if not chunk:
+                    raise EngineError(f"The {self.name} ended before it was {word}.", self.last_words())
+                heard += chunk
+
+    def last_words(self) -> str:
+        lines = self.log.read_text(errors="replace").strip().splitlines()[-3:]
+        return " ".join(lines)[-500:]
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def ask_to_stop(self) -> None:
+        self._say("stop")
+
+    def stop(self, seconds: float) -> None:
+        """Waits for "done" after `ask_to_stop`; ends the process in any case."""
+        try:
+            self.wait_for("done", seconds)
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                try:
+                    pipe.close()
+                except BrokenPipeError:
+                    continue
+        try:
+            self.process.wait(1.0)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Lines:
+    """Reads a growing file of JSON lines, each once and never half."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._offset = path, 0
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        if not self._path.exists():
+            return
+        with open(self._path, "rb") as file:
+            file.seek(self._offset)
+            data = file.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        for line in whole.splitlines():
+            yield json.loads(line)
+
+
+def width_for(experiment: Experiment, duration: float) -> float:
+    """How long an interval of the live series is, in seconds."""
+    least = 2 * max(s.every for s in experiment.steady_state)
+    return next((w for w in WIDTHS if w >= least and duration / w <= MOST_INTERVALS), WIDTHS[-1])
+
+
+class Follower:
+    """Follows `samples.bin` and `ops.bin` of a run: intervals as they become final, and what is steady now."""
+
+    def __init__(self, experiment: Experiment, target: Target, directory: Path, width: float) -> None:
+        self.experiment, self.target, self.width = experiment, target, int(width * 1e9)
+        self._samples, self._ops = Tail(directory / "samples.bin"), Tail(directory / "ops.bin")
+        self.leaders = Lines(directory / "leaders.jsonl")
+        self._recent: Samples = self._samples.read()[:0]
+        self._done_ops: Samples = self._recent
+        self._next: int | None = None  # where the next interval begins, monotonic ns
+        self.slack = int((max(s.timeout for s in experiment.steady_state) + SLACK) * 1e9)
+        longest = max([experiment.recovery.stable, *(a.over for a in experiment.abort_when), 2.0])
+        self._keep = int((longest + 3.0) * 1e9) + self.slack + 2 * self.width
+
+    def begin(self, at: int) -> None:
+        """The first interval begins at `at`; what was done before belongs to none."""
+        self._next = at
+        ended = self._done_ops["scheduled"] + self._done_ops["latency"]
+        self._done_ops = self._done_ops[ended >= at]
+
+    def read(self) -> None:
+        new = self._samples.read()
+        self._recent = np.concatenate((self._recent, new)) if len(new) else self._recent
+        ops = self._ops.read()
+        self._done_ops = np.concatenate((self._done_ops, ops)) if len(ops) else self._done_ops
+        old = now_ns() - self._keep
+        if len(self._recent) and self._recent["scheduled"][0] < old:
+            self._recent = self._recent[self._recent["scheduled"] >= old]
+
+    def intervals(self, *, final: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The intervals that are complete now, with the time (ns) at which each begins."""
+        while self._next is not None and (final or now_ns() > self._next + self.width + self.slack):
+            if final and self._next + self.width > now_ns():
+                return
+            start, self._next = self._next, self._next + self.width
+            yield start, self._interval(start, self._next)
+
+    def _interval(self, start: int, end: int) -> dict[str, Any]:
+        chosen = _scheduled(self._recent, start, end)
+        return {
+            "width": self.width / 1e9,
+            "probes": {s.name: self._probe(i, s, chosen) for i, s in enumerate(self.experiment.steady_state)},
+            "nodes": {n.name: self._node(i, chosen) for i, n in enumerate(self.target.nodes)},
+            "ops": self._operations(end) if self.experiment.workload else None,
+        }
+
+    def _probe(self, i: int, state: SteadyState, chosen: Samples) -> dict[str, Any]:
+        service = in_time(readings(chosen, i, state.probe.joins), state.tolerance)
+        values = measures(service)
+        del values["availability"]
+        return {"good": int(service.good.sum()), "total": len(service.good), **values}
+
+    def _node(self, i: int, chosen: Samples) -> dict[str, int]:
+        mine = chosen[(chosen["node"] == i) & (chosen["probe"] == 0)]
+        return {"good": int((mine["status"] == Status.OK).sum()), "total": len(mine)}
+
+    def _operations(self, end: int) -> dict[str, Any]:
+        """The operations that ended before `end`, by their outcome; they are then forgotten."""
+        ended = self._done_ops["scheduled"] + self._done_ops["latency"] < end
+        mine, self._done_ops = self._done_ops[ended], self._done_ops[~ended]
+        ok = mine[mine["status"] == Outcome.OK]
+        latency = np.percentile(ok["latency"], [50, 99]) / 1e9 if len(ok) else [None, None]
+        return {
+            "ok": len(ok),
+            "fail": int((mine["status"] == Outcome.FAIL).sum()),
+            "info": int((mine["status"] == Outcome.INFO).sum()),
+            "p50": None if latency[0] is None else round(float(latency[0]), 6),
+            "p99": None if latency[1] is None else round(float(latency[1]), 6),
+        }
+
+    def measured(self, i: int, over: float) -> dict[str, float | None]:
+        """What probe `i` read in the last `over` seconds of which all is known."""
+        return measures(self._window(i, over))
+
+    def _window(self, i: int, over: float) -> Readings:
+        end = now_ns() - self.slack
+        chosen = _scheduled(self._recent, end - int(over * 1e9), end)
+        return readings(chosen, i, self.experiment.steady_state[i].probe.joins)
+
+    def unsteady(self, over: float) -> list[str]:
+        """What was out of tolerance in the last `over` seconds, in words; empty when all was steady."""
+        found = []
+        for i, state in enumerate(self.experiment.steady_state):
+            values = self.measured(i, over)
+            found += [
+                f"{state.name} should have {c}, it has {quantity(values.get(c.measure), c.measure)}"
+                for c in state.tolerance.broken(values)
+            ]
+        return found
+
+
+def _scheduled(samples: Samples, start: int, end: int) -> Samples:
+    return samples[(samples["scheduled"] >= start) & (samples["scheduled"] < end)]

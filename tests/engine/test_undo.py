@@ -1,0 +1,118 @@
+"""The safety contract: written before done, healed by any process, read back from the system."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from engine import processes, undo, warden
+from engine.drivers.memory import Memory
+from engine.errors import Refused
+from engine.faults.kill import Kill
+from engine.faults.pause import Pause
+from engine.target import Node
+from tests.engine.waiting import wait_for
+
+NODE = Node("n1", "127.0.0.1:1", control="memory")
+
+
+@pytest.fixture(autouse=True)
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CHAOSBOARD_STATE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture
+def sleeper() -> Iterator[Node]:
+    child = subprocess.Popen(["sleep", "600"])
+    yield Node("one", "127.0.0.1:1", control="process", control_params={"pid": child.pid})
+    child.kill()
+    child.wait()
+
+
+def test_the_record_is_on_disk_before_anything_happens(state: Path) -> None:
+    record = undo.prepare(state, "r1", "f0", "kill", Kill(), NODE, 10)
+    assert [r.id for r in undo.records(state)] == [record.id]
+    assert Memory().look("n1") == {}
+
+
+def test_healing_needs_only_the_record(state: Path) -> None:
+    record = undo.inject(state, undo.prepare(state, "r1", "f0", "kill", Kill(), NODE, 10))
+    assert Memory().look("n1") == {"down": True}
+    command = [sys.executable, "-m", "engine", "heal", "--all", "--state", str(state)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "clean, n1 is up" in told
+    assert Memory().look("n1") == {"down": False}
+    assert undo.records(state) == []
+    assert undo.record_of(state, record.id).state == "clean"
+
+
+def test_healing_twice_is_harmless(state: Path) -> None:
+    record = undo.inject(state, undo.prepare(state, "r1", "f0", "pause", Pause(), NODE, 10))
+    assert undo.heal(state, record.id).state == "clean"
+    assert undo.heal(state, record.id) is None
+
+
+def test_a_node_is_not_hurt_twice(state: Path) -> None:
+    undo.prepare(state, "r1", "f0", "kill", Kill(), NODE, 10)
+    with pytest.raises(Refused, match="being hurt already"):
+        undo.prepare(state, "r2", "f0", "pause", Pause(), NODE, 10)
+
+
+def test_what_does_not_heal_stays_stuck_until_it_does(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = undo.inject(state, undo.prepare(state, "r1", "f0", "kill", Kill(), NODE, 10))
+    monkeypatch.setattr(Memory, "start", lambda self, node, captured: None)
+    assert undo.heal(state, record.id, patience=0.05).state == "stuck"
+    assert [r.state for r in undo.records(state)] == ["stuck"]
+    monkeypatch.undo()
+    monkeypatch.setenv("CHAOSBOARD_STATE", str(state))
+    assert undo.heal(state, record.id).state == "clean"
+
+
+def test_a_record_nobody_renews_expires(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = undo.prepare(state, "r1", "f0", "kill", Kill(), NODE, 60)
+    assert not undo.expired(state, record)
+    now = undo.time.time() + undo.LEASE
+    monkeypatch.setattr(undo.time, "time", lambda: now)
+    assert undo.expired(state, record)
+    undo.renew(state, record)
+    assert not undo.expired(state, record)
+
+
+def test_the_warden_heals_when_who_paused_is_killed(state: Path, sleeper: Node) -> None:
+    """kill -9 of the injecting process: the paused one runs again within the lease."""
+    script = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from engine import undo, warden\n"
+        "from engine.faults.pause import Pause\n"
+        "from engine.target import Node\n"
+        f"node, state = Node('one', '127.0.0.1:1', control='process', control_params={sleeper.control_params!r}), Path({str(state)!r})\n"
+        "warden.ensure(state)\n"
+        "record = undo.inject(state, undo.prepare(state, 'r', 'f0', 'pause', Pause(), node, 600))\n"
+        "print('paused', flush=True)\n"
+        "while True:\n"
+        "    undo.renew(state, record)\n"
+        "    time.sleep(0.2)\n"
+    )
+    pid = int(sleeper.control_params["pid"])
+    injector = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert injector.stdout.readline() == "paused\n"
+    assert psutil.Process(pid).status() == psutil.STATUS_STOPPED
+    injector.send_signal(signal.SIGKILL)
+    injector.wait()
+
+    wait_for(lambda: psutil.Process(pid).status() != psutil.STATUS_STOPPED, undo.LEASE + 2)
+
+    wait_for(lambda: undo.records(state) == [])
+    assert warden.watching(state)
+    for process in psutil.process_iter(["cmdline"]):
+        if "warden" in process.info["cmdline"] and str(state) in process.info["cmdline"]:
+            assert "part of chaosboard" in processes.refusal(process.pid)
+            os.kill(process.pid, signal.SIGTERM)
+            wait_for(lambda: not warden.watching(state))
