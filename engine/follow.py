@@ -20,7 +20,7 @@ from engine import state as files
 from engine.clock import now_ns
 from engine.errors import EngineError
 from engine.experiment import Experiment, SteadyState
-from engine.recovery import in_time, measures
+from engine.recovery import availability, in_time, measures
 from engine.samples import Outcome, Samples, Status, Tail
 from engine.series import Readings, readings
 from engine.target import Target
@@ -176,10 +176,10 @@ class Follower:
         }
 
     def _probe(self, i: int, state: SteadyState, chosen: Samples) -> dict[str, Any]:
-        service = in_time(readings(chosen, i, state.probe.joins), state.tolerance)
-        values = measures(service)
+        service = readings(chosen, i, state.probe.joins)
+        values, good = measures(service), in_time(service, state.tolerance).good
         del values["availability"]
-        return {"good": int(service.good.sum()), "total": len(service.good), **values}
+        return {"good": int(good.sum()), "total": len(good), **values}
 
     def _node(self, i: int, chosen: Samples) -> dict[str, int]:
         mine = chosen[(chosen["node"] == i) & (chosen["probe"] == 0)]
@@ -201,7 +201,8 @@ class Follower:
 
     def measured(self, i: int, over: float) -> dict[str, float | None]:
         """What probe `i` read in the last `over` seconds of which all is known."""
-        return measures(self._window(i, over))
+        window, tolerance = self._window(i, over), self.experiment.steady_state[i].tolerance
+        return {**measures(window), "availability": availability(in_time(window, tolerance))}
 
     def _window(self, i: int, over: float) -> Readings:
         end = now_ns() - self.slack

@@ -44,11 +44,10 @@ class Recorded:
     @cached_property
     def phases(self) -> list[dict[str, Any]]:
         """Name, start and end in seconds of each phase that began."""
-        begun = [(e.data["phase"], e.at) for e in self.events if e.kind == "phase"]
-        ends = [at for _, at in begun[1:]] + [max(e.at for e in self.events)]
-        return [
-            {"name": n, "start": a, "end": b} for (n, a), b in zip(begun, ends, strict=True) if n != "done"
-        ]
+        told = [e for e in self.events if e.kind != "verdict" and e.data.get("phase") != "done"]
+        begun = [(e.data["phase"], e.at) for e in told if e.kind == "phase"]
+        ends = [at for _, at in begun[1:]] + [max(e.at for e in told)]
+        return [{"name": n, "start": a, "end": b} for (n, a), b in zip(begun, ends, strict=True)]
 
     @cached_property
     def end(self) -> int:
@@ -87,14 +86,17 @@ class Recorded:
 
     @cached_property
     def readings(self) -> dict[str, Readings]:
-        """By the name of the probe: the readings of the service from second 0 to the end."""
+        """By the name of the probe: the readings of the service from second 0 to the end, as they came."""
         raw = samples.load(self.directory / "samples.bin")
         start = self.end if self.zero is None else self.zero
         raw = raw[(raw["scheduled"] >= start) & (raw["scheduled"] < self.end)]
-        return {
-            s.name: in_time(readings(raw, i, s.probe.joins), s.tolerance)
-            for i, s in enumerate(self.experiment.steady_state)
-        }
+        states = self.experiment.steady_state
+        return {s.name: readings(raw, i, s.probe.joins) for i, s in enumerate(states)}
+
+    @cached_property
+    def judged(self) -> dict[str, Readings]:
+        """The same; those too slow for the tolerance are bad."""
+        return {s.name: in_time(self.readings[s.name], s.tolerance) for s in self.experiment.steady_state}
 
 
 def load(directory: Path) -> Recorded:
@@ -162,7 +164,7 @@ def _worst_recovery(found: list[Recovered]) -> Recovered | None:
 
 
 def _recovery(run: Recorded, main: SteadyState, found: Recovered | None) -> dict[str, Any]:
-    mine = run.readings[main.name]
+    mine = run.judged[main.name]
     out = [_outage(run, o) for o in outages(mine)]
     longest = max((o["duration"] for o in out if o["duration"] is not None), default=None)
     unended = any(o["duration"] is None for o in out)
@@ -200,12 +202,17 @@ def _phases_measured(run: Recorded, main: SteadyState) -> list[dict[str, Any]]:
         return []
     first = min((a for a, _ in run.windows), default=run.end)
     last = max((b or run.end for _, b in run.windows), default=run.end)
-    mine, found = run.readings[main.name], []
+    found = []
     for name, start, end in (("before", run.zero, first), ("during", first, last), ("after", last, run.end)):
-        chosen = (mine.scheduled >= start) & (mine.scheduled < end)
-        part = Readings(mine.scheduled[chosen], mine.completed[chosen], mine.good[chosen])
-        found.append({"phase": name, "samples": len(part.good), **measures(part)})
+        part = _between(run.readings[main.name], start, end)
+        share = availability(_between(run.judged[main.name], start, end))
+        found.append({"phase": name, "samples": len(part.good), **measures(part), "availability": share})
     return found
+
+
+def _between(readings: Readings, start: int, end: int) -> Readings:
+    chosen = (readings.scheduled >= start) & (readings.scheduled < end)
+    return Readings(readings.scheduled[chosen], readings.completed[chosen], readings.good[chosen])
 
 
 # Who leads
@@ -273,7 +280,8 @@ def _expectations(
         found.append(_detects(every, expect.detect_within))
     for bound in (expect.availability, expect.p99):
         if bound is not None:
-            values = [measures(r).get(bound.measure) for r in run.readings.values()]
+            source = run.judged if bound.measure == "availability" else run.readings
+            values = [measures(r).get(bound.measure) for r in source.values()]
             found.append(_bounded(bound, values))
     if expect.lost_writes is not None:
         found.append(_loses(expect.lost_writes, checks, run))

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.clock import NS, now_ns, timer_fd
+from engine.clock import NS, now_ns
 from engine.errors import BadInput
 from engine.leash import Leash, say
+from engine.metronome import LEAD_IN_NS, Metronome
 from engine.parameters import build
 from engine.probes import REGISTRY, Reading, Session
 from engine.samples import Status, Writer
@@ -27,7 +28,6 @@ from engine.target import Target
 from engine.watch import Watch
 
 FLUSH = 0.05
-LEAD_IN_NS = 20_000_000  # the first tick is so far ahead that nothing is late for it
 
 
 @dataclass(eq=False, slots=True)
@@ -102,49 +102,6 @@ class Lane:
         return any(not look.closed for look in self.open)
 
 
-class Schedule:
-    """Calls `tick(scheduled)` for every multiple of the interval; none is skipped, late ones are made up."""
-
-    def __init__(self, first_ns: int, every_ns: int, tick: Callable[[int], None]) -> None:
-        self._next, self._every, self._tick = first_ns, every_ns, tick
-        self._loop = asyncio.get_running_loop()
-        self._fd = timer_fd(first_ns, every_ns)
-        self._timer: asyncio.TimerHandle | None = None
-        if self._fd is not None:
-            self._loop.add_reader(self._fd, self._readable)
-        else:
-            self._sleep()
-
-    def _readable(self) -> None:
-        assert self._fd is not None
-        try:
-            os.read(self._fd, 8)
-        except BlockingIOError:
-            return
-        self._due()
-
-    def _sleep(self) -> None:
-        self._timer = self._loop.call_later(max(0.0, (self._next - now_ns()) / NS), self._woken)
-
-    def _woken(self) -> None:
-        self._due()
-        self._sleep()
-
-    def _due(self) -> None:
-        now = now_ns()
-        while self._next <= now:
-            self._tick(self._next)
-            self._next += self._every
-
-    def stop(self) -> None:
-        if self._timer:
-            self._timer.cancel()
-        if self._fd is not None:
-            self._loop.remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = None
-
-
 class Prober:
     """Made inside a running loop, from a spec; raises BadInput if the spec is wrong."""
 
@@ -153,7 +110,7 @@ class Prober:
         directory = Path(spec["directory"])
         self.writer = Writer(directory / "samples.bin")
         self.lanes: list[Lane] = []
-        self.schedules: list[Schedule] = []
+        self.metronomes: list[Metronome] = []
         self.watch: Watch | None = None
         rows = []
         for i, row in enumerate(spec["probes"]):
@@ -174,7 +131,7 @@ class Prober:
         first = now_ns() + LEAD_IN_NS
         for lanes, every in self._rows:
             tick = _all(lanes) if lanes or not self.watch else self.watch.tick
-            self.schedules.append(Schedule(first, every, tick))
+            self.metronomes.append(Metronome(first, every, tick))
 
     async def run(self, pulled: "asyncio.Future[Any]") -> None:
         """Until `pulled`: "stop" waits for the open looks, "eof" does not."""
@@ -186,8 +143,8 @@ class Prober:
             if not ready and all(lane.answered for lane in self.lanes):
                 ready = True
                 say("ready")
-        for schedule in self.schedules:
-            schedule.stop()
+        for metronome in self.metronomes:
+            metronome.stop()
         while pulled.result() == "stop" and any(lane.busy() for lane in self.lanes):
             await asyncio.sleep(0.005)
         self.writer.close()

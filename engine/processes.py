@@ -53,6 +53,14 @@ def describe(pid: int) -> str:
     return text if len(text) <= 80 else f"{text[:79]}…"
 
 
+def short(pid: int) -> str:
+    """`pid 4711 (etcd)`."""
+    try:
+        return f"pid {pid} ({psutil.Process(pid).name()})"
+    except psutil.Error:
+        return f"pid {pid}"
+
+
 def tree(pid: int) -> list[Identity]:
     """The process and its descendants, itself first."""
     family = [identity(pid)]

@@ -45,12 +45,17 @@ class Recovered:
 
 
 def in_time(readings: Readings, tolerance: Tolerance) -> Readings:
-    """The readings, of which those slower than the tolerance's `max` or `p99` are bad."""
+    """The readings, of which those slower than the tolerance's `max` or `p99` are bad.
+
+    A slow reading is known to be bad when the bound has passed, and is `completed` then.
+    """
     bounds = [b for m in ("max", "p99") if (b := tolerance.bound(m)) is not None]
     if not bounds:
         return readings
-    fast = readings.completed - readings.scheduled <= int(min(bounds) * 1e9)
-    return Readings(readings.scheduled, readings.completed, readings.good & fast)
+    latest = readings.scheduled + int(min(bounds) * 1e9)
+    good = readings.good & (readings.completed <= latest)
+    completed = np.where(good, readings.completed, np.minimum(readings.completed, latest))
+    return Readings(readings.scheduled, completed, good)
 
 
 def outages(readings: Readings) -> list[Outage]:
@@ -112,12 +117,13 @@ def steady_from(readings: Readings, tolerance: Tolerance, stable: int) -> Flags:
         return np.zeros(0, dtype=bool)
     ends = np.searchsorted(scheduled, scheduled + stable)
     counts = ends - np.arange(len(scheduled))
-    result = readings.good & (scheduled + stable <= scheduled[-1] + _interval(scheduled))
+    good = in_time(readings, tolerance).good
+    result = good & (scheduled + stable <= scheduled[-1] + _interval(scheduled))
     latency = readings.completed - scheduled
     shares = {"p50": 0.5, "p99": 0.01, "max": 0.0}
     for comparison in tolerance.comparisons:
         if comparison.measure == "availability":
-            bad, allowed = ~readings.good, 1 - comparison.bound
+            bad, allowed = ~good, 1 - comparison.bound
         else:
             bad, allowed = latency > comparison.bound * 1e9, shares[comparison.measure]
         total = np.concatenate(([0], np.cumsum(bad)))
@@ -140,7 +146,7 @@ def recover(
     if not len(bad):
         return Recovered(False, None, None, None if healed is None else 0, uncertainty)
     first = int(bad[0])
-    steady = steady_from(judged, tolerance, stable)
+    steady = steady_from(readings, tolerance, stable)
     back = np.flatnonzero(steady & (scheduled > scheduled[first]))
     from_injected = int(completed[back[0]]) - injected if len(back) else None
     return Recovered(

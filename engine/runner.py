@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine import drivers, inspect, undo
+from engine import drivers, inspect, undo, warden
 from engine import state as files
 from engine.clock import anchor, now_ns
 from engine.errors import EngineError, Refused
@@ -192,9 +192,9 @@ class _Run:
         if halt := files.halted(self.state):
             raise _Ended("halted", f"Everything is halted, by {halt.get('by')}: {halt.get('reason')}")
         self.prepare_nodes()
-        if missing := [f"{n.name}: {n.answer}" for n in inspect.check(self.target).nodes if not n.reachable]:
-            raise EngineError(f"Not all nodes of {self.target.name} can be reached: {'; '.join(missing)}.")
+        self.wait_until_reachable()
         self.refuse_victims()
+        warden.ensure(self.state)
         self.start_watching()
         self.wait_until_steady()
 
@@ -203,6 +203,17 @@ class _Run:
             for _, driver in drivers.drivers_of(node):
                 if driver.prepare(node):
                     self.prepared.append((node, driver))
+
+    def wait_until_reachable(self) -> None:
+        """What was started just now gets time to come up; what was there must answer at once."""
+        end = time.monotonic() + (SETTLE if self.prepared else 0.0)
+        while missing := [n for n in inspect.check(self.target).nodes if not n.reachable]:
+            if time.monotonic() > end:
+                told = "; ".join(f"{n.name} at {n.address}: {n.answer}" for n in missing)
+                raise EngineError(
+                    f"Not all nodes of {self.target.name} can be reached: {told}.", "Start them first."
+                )
+            time.sleep(5 * TICK)
 
     def refuse_victims(self) -> None:
         """Every node that may be hit is looked at now, so that nothing is refused half way."""

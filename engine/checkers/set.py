@@ -1,45 +1,76 @@
 from dataclasses import dataclass
+from typing import Any
 
 from engine.checkers import Checker
-from engine.history import History, Op
+from engine.elements import Elements, elements
+from engine.history import History
 from engine.text import count
 from engine.verdict import Judgement, Verdict
 
-MOST = 1000  # findings that are told; all are counted
+NAME = "set"
+EXPECTED = "every acknowledged element is in the last read"
+MOST_FINDINGS = 10_000
 
 
 @dataclass(frozen=True)
 class Set(Checker):
-    """Every element whose add was acknowledged is in the last read; nothing is that nobody added.
-
-    Jepsen's set test: an add that failed must not appear, one of unknown outcome may.
-    """
+    """Every element whose adding was acknowledged is there at the end, once, and nothing else is."""
 
     def check(self, history: History) -> Judgement:
-        reads = [op for op in history if op.f == "read" and op.type == "ok"]
-        acknowledged = {op.value: op for op in history if op.f == "add" and op.type == "ok"}
-        expected = "every acknowledged add is there at the end"
-        if not reads:
-            return Judgement("set", Verdict.UNKNOWN, "nothing was read back at the end", expected, "unknown")
+        sets = {key: elements(ops) for key, ops in history.by_key().items()}
+        findings = [finding for key, one in sets.items() for finding in _findings(key, one)]
+        acknowledged = sum(len(one.acknowledged) for one in sets.values())
+        lost = sum(len(one.lost) for one in sets.values())
+        if findings:
+            headline = _violated(findings, lost, acknowledged)
+            return Judgement(
+                NAME, Verdict.VIOLATED, headline, EXPECTED, f"{lost:,} lost", findings[:MOST_FINDINGS]
+            )
         if not acknowledged:
-            return Judgement("set", Verdict.UNKNOWN, "no write was acknowledged", expected, "unknown")
-        final = reads[-1]
-        there, tried = set(final.value), {op.value for op in history if op.f == "add"}
-        failed = {op.value for op in history if op.f == "add" and op.type == "fail"}
-        lost = sorted((op for x, op in acknowledged.items() if x not in there), key=lambda op: op.time)
-        findings = [_lost(op) for op in lost]
-        findings += [
-            {"kind": "unexpected", "element": x, "index": final.index} for x in sorted(there - tried)
-        ]
-        findings += [
-            {"kind": "failed but there", "element": x, "index": final.index} for x in sorted(there & failed)
-        ]
-        told = f"{count(len(acknowledged), 'acknowledged write')}, {len(lost):,} lost"
-        verdict = Verdict.VIOLATED if findings else Verdict.HELD
-        return Judgement("set", verdict, told, expected, f"{len(lost):,} lost", findings[:MOST])
+            return _unknown("no element was acknowledged, so none could be lost")
+        if not all(one.final for one in sets.values()):
+            return _unknown("the set could not be read at the end")
+        if unread := sum(len(one.unread) for one in sets.values()):
+            return _unknown(f"{count(unread, 'element')} acknowledged after the last read began")
+        unsure = sum(len(one.unknown) for one in sets.values())
+        there = sum(len(one.unknown & one.values) for one in sets.values())
+        headline = f"none of {count(acknowledged, 'acknowledged element')} is lost"
+        if unsure:
+            headline += f"; of {unsure:,} without an answer {there:,} are there"
+        return Judgement(NAME, Verdict.HELD, headline, EXPECTED, "0 lost")
 
 
-def _lost(op: Op) -> dict[str, object]:
-    return {
-        "kind": "lost", "element": op.value, "acknowledged_at": op.time, "process": op.process, "index": op.index,
-    }  # fmt: skip
+def _findings(key: Any, one: Elements) -> list[dict[str, Any]]:
+    where = {} if key is None else {"key": key}
+    found: list[dict[str, Any]] = [
+        {
+            "kind": "lost",
+            **where,
+            "element": op.value,
+            "acknowledged_at": op.completed,
+            "process": op.process,
+            "index": op.index,
+        }
+        for op in one.lost
+    ]
+    index = one.final.index if one.final else None
+    for element in one.unexpected:
+        why = "its adding certainly failed" if element in one.failed else "nobody added it"
+        found.append({"kind": "unexpected", **where, "element": element, "why": why, "index": index})
+    found += [{"kind": "duplicated", **where, "element": e, "index": index} for e in one.duplicated]
+    return found
+
+
+def _violated(findings: list[dict[str, Any]], lost: int, acknowledged: int) -> str:
+    kinds = [finding["kind"] for finding in findings]
+    parts = []
+    if lost:
+        parts.append(f"{lost:,} of {count(acknowledged, 'acknowledged element')} lost")
+    for kind in ("unexpected", "duplicated"):
+        if kinds.count(kind):
+            parts.append(f"{count(kinds.count(kind), f'{kind} element')}")
+    return ", ".join(parts)
+
+
+def _unknown(headline: str) -> Judgement:
+    return Judgement(NAME, Verdict.UNKNOWN, headline, EXPECTED, "unknown")

@@ -15,7 +15,7 @@ from engine import processes, state
 from engine.drivers import Captured, Driver, ReadBack
 from engine.errors import EngineError, Refused, Unreachable
 from engine.parameters import param
-from engine.processes import SIGNALS, Identity, describe, holder, identity, status
+from engine.processes import SIGNALS, Identity, describe, holder, identity, short, status
 from engine.target import Node, split_address
 
 POLL = 0.01  # seconds between two looks at a process that is ending or starting
@@ -195,7 +195,7 @@ class Process(Driver):
 
     def running(self, node: Node, captured: Captured) -> ReadBack:
         if pid := self._runs(node, captured):
-            return ReadBack(True, f"{describe(pid)} runs")
+            return ReadBack(True, f"{short(pid)} runs")
         return ReadBack(False, f"{node.name} does not run")
 
     def _runs(self, node: Node, captured: Captured) -> int:
@@ -224,7 +224,7 @@ class Process(Driver):
         stopped = states.count(psutil.STATUS_STOPPED)
         if stopped:
             return ReadBack(False, f"{stopped} of its processes are still stopped")
-        return ReadBack(True, f"{describe(main)} runs on")
+        return ReadBack(True, f"{short(main)} runs on")
 
 
 def _identity_or_none(pid: int) -> Identity:

@@ -1,12 +1,10 @@
 import asyncio
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from engine import state
 from engine.parameters import param
 from engine.probes import GOOD, Probe, Reading, Session
 from engine.samples import Status
+from engine.simulated import wrong
 from engine.target import Node
 
 REFUSED = Reading(False, "connection refused", Status.CONNECTION)
@@ -22,21 +20,17 @@ class Memory(Probe):
     )
 
     def session(self, node: Node) -> Session:
-        cluster = node.control_params.get("cluster", "memory")
-        return _Session(state.root() / "memory" / f"{cluster}.{node.name}.json")
+        return _Session(node)
 
 
 @dataclass(frozen=True)
 class _Session(Session):
-    file: Path
+    node: Node
 
     async def look(self) -> Reading:
-        while (wrong := self._wrong()).get("paused"):
+        while (now := wrong(self.node)).get("paused"):
             await asyncio.sleep(PAUSE)
-        return REFUSED if wrong.get("down") else GOOD
-
-    def _wrong(self) -> dict[str, Any]:
-        return state.read(self.file) or {}
+        return REFUSED if now.get("down") else GOOD
 
     async def close(self) -> None:
         pass
