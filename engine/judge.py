@@ -12,6 +12,7 @@ from engine.events import Event, read
 from engine.experiment import Experiment, SteadyState
 from engine.follow import Lines
 from engine.history import read as read_history
+from engine.leadership import leader_changes
 from engine.recovery import Outage, Recovered, availability, in_time, measures, outages
 from engine.series import Readings, readings
 from engine.state import read as read_json
@@ -224,30 +225,7 @@ def _leadership(run: Recorded) -> dict[str, Any]:
         {"at": run.at(c["time"]), "node": c["node"], "sees": c["sees"], "reachable": c["reachable"]}
         for c in changes
     ]
-    return {"leadership": views, "leader_changes": _leader_changes(views)}
-
-
-def _leader_changes(views: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """From the first node that answers and no longer sees the old leader, to the first that sees a new one."""
-    found: list[dict[str, Any]] = []
-    current: str | None = None
-    lost: float | None = None
-    for view in views:
-        if not view["reachable"]:
-            continue
-        if current is None and lost is None:
-            current = view["sees"]
-        elif view["sees"] is None:
-            lost = view["at"] if lost is None else lost
-        elif view["sees"] != current:
-            gone = view["at"] if lost is None else lost
-            found.append({"lost_at": gone, "elected_at": view["at"], "from": current, "to": view["sees"]})
-            current, lost = view["sees"], None
-    if lost is not None and (not found or lost > found[-1]["elected_at"]):
-        seen = [v["sees"] for v in views if v["reachable"] and v["at"] > lost]
-        if current not in seen:
-            found.append({"lost_at": lost, "elected_at": None, "from": current, "to": None})
-    return found
+    return {"leadership": views, "leader_changes": leader_changes(views)}
 
 
 # Checks and expectations

@@ -11,7 +11,6 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field
-from functools import lru_cache
 from typing import Any, TypeVar
 
 from engine import units
@@ -126,11 +125,15 @@ class Parameter:
         return value
 
 
-@lru_cache
+_KNOWN: dict[type, tuple[Parameter, ...]] = {}
+
+
 def parameters(cls: type) -> tuple[Parameter, ...]:
     """The parameters of a dataclass, in the order of its fields."""
-    hints = typing.get_type_hints(cls)
-    return tuple(_parameter(f, hints[f.name]) for f in dataclasses.fields(cls) if f.init)
+    if cls not in _KNOWN:
+        hints = typing.get_type_hints(cls)
+        _KNOWN[cls] = tuple(_parameter(f, hints[f.name]) for f in dataclasses.fields(cls) if f.init)
+    return _KNOWN[cls]
 
 
 def _parameter(f: "dataclasses.Field[Any]", hint: Any) -> Parameter:

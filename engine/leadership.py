@@ -1,0 +1,53 @@
+"""Views of single nodes -> changes of the leader. Pure."""
+
+from collections import Counter
+from typing import Any
+
+Change = dict[str, Any]
+
+
+def leader_changes(views: list[dict[str, Any]]) -> list[Change]:
+    """Changes on which a majority of the nodes that answer agreed, as {lost_at, elected_at, from, to}.
+
+    `views` are changes of one node's view, in order: {at, node, sees, reachable}. A leader is lost when
+    the first node that answers no longer sees it, and the next is elected when the first node sees that
+    one. A node that only takes itself for the leader changes nothing. `elected_at` and `to` are None
+    where a majority saw no leader until the end.
+    """
+    seen: dict[str, str | None] = {}  # by node, of those that answer
+    since: dict[str, float] = {}  # when each node's view became what it is
+    current: str | None = None
+    left: dict[str, float] = {}  # when each node ceased to see the current leader
+    changes: list[Change] = []
+    for view in views:
+        node, at = view["node"], view["at"]
+        if not view["reachable"]:
+            seen.pop(node, None)
+            left.pop(node, None)
+            continue
+        seen[node], since[node] = view["sees"], at
+        if view["sees"] == current:
+            left.pop(node, None)
+        elif current is not None:
+            left.setdefault(node, at)
+        agreed = _agreed(seen)
+        if agreed is None or agreed == current:
+            continue
+        if current is not None:
+            first = min(since[n] for n, sees in seen.items() if sees == agreed)
+            lost = min([first, *left.values()])
+            changes.append({"lost_at": lost, "elected_at": first, "from": current, "to": agreed})
+        current = agreed
+        left = {n: since[n] for n, sees in seen.items() if sees != current}
+    if current is not None and sum(sees is None for sees in seen.values()) * 2 > len(seen):
+        changes.append({"lost_at": min(left.values()), "elected_at": None, "from": current, "to": None})
+    return changes
+
+
+def _agreed(seen: dict[str, str | None]) -> str | None:
+    """The leader that more than half of those who answer see."""
+    votes = Counter(sees for sees in seen.values() if sees is not None)
+    if not votes:
+        return None
+    name, count = votes.most_common(1)[0]
+    return name if count * 2 > len(seen) else None

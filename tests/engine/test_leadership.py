@@ -1,0 +1,36 @@
+from typing import Any
+
+from engine.leadership import leader_changes
+
+
+def views(*told: tuple[float, str, str | None]) -> list[dict[str, Any]]:
+    """(time, node, whom it sees); "-" is a node that does not answer."""
+    return [
+        {"at": at, "node": n, "sees": None if s == "-" else s, "reachable": s != "-"} for at, n, s in told
+    ]
+
+
+START = ((0.0, "a", "a"), (0.0, "b", "a"), (0.0, "c", "a"))
+
+
+def test_a_leader_is_lost_by_the_first_and_elected_when_the_first_sees_it() -> None:
+    found = leader_changes(
+        views(*START, (1.0, "a", "-"), (2.0, "b", None), (2.1, "c", None), (2.3, "c", "c"), (2.4, "b", "c"))
+    )
+    assert found == [{"lost_at": 2.0, "elected_at": 2.3, "from": "a", "to": "c"}]
+
+
+def test_a_node_that_takes_itself_for_the_leader_changes_nothing() -> None:
+    found = leader_changes(
+        views(*START, (1.0, "a", "-"), (2.0, "b", "c"), (2.1, "c", "c"), (5.0, "a", "a"), (6.0, "a", "c"))
+    )
+    assert [(c["from"], c["to"]) for c in found] == [("a", "c")]
+
+
+def test_without_a_new_leader_nobody_is_elected() -> None:
+    found = leader_changes(views(*START, (1.0, "a", "-"), (2.0, "b", None), (2.1, "c", None)))
+    assert found == [{"lost_at": 2.0, "elected_at": None, "from": "a", "to": None}]
+
+
+def test_a_leader_that_stays_is_no_change() -> None:
+    assert leader_changes(views(*START, (3.0, "b", "-"), (4.0, "b", "a"))) == []
