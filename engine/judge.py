@@ -235,6 +235,8 @@ def _checks(run: Recorded) -> tuple[list[Judgement], dict[str, Any] | None]:
     if run.experiment.workload is None:
         return [], None
     name, workload = run.experiment.workload
+    if not (run.directory / "history.jsonl").exists():
+        return [Judgement(name, Verdict.UNKNOWN, "the workload never began", "", "unknown")], None
     history = read_history(run.directory / "history.jsonl")
     try:
         found = CHECKERS.get(workload.checker)().check(history)
