@@ -1,0 +1,168 @@
+"""Registering services: what is refused, what is only warned about, and how they are looked at."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
+from django.utils import timezone
+
+from apps.targets.examine import examine, release
+from apps.targets.models import Environment, Node, Target
+from engine import inspect
+from engine.errors import BadInput, Problem, Refused
+from engine.probes import REGISTRY as PROBES
+from engine.target import Node as EngineNode
+from engine.target import Target as EngineTarget
+
+KEYS = {"name", "kind", "environment", "max_down", "driver", "nodes"}
+UNSEEN = {"up": None, "leads": None, "seen_at": None, "answer": "", "recent": []}
+
+
+def save_target(
+    data: object, *, instance: Target | None = None, force: bool = False, by: object = None
+) -> Target:
+    """Stores the service described by `data`, all of it or nothing; raises BadInput.
+
+    `data` is the form of `engine.target.Target.from_dict` with a `description`. New and changed
+    nodes are looked at first: what must not be hurt is refused; an address that does not answer
+    is refused unless `force` says that it will.
+    """
+    if instance is not None and instance.runs.filter(state="running").exists():
+        raise Refused(f"{instance.name} has a running experiment.", "Change it when that is done.")
+    described, description = _read(data, instance)
+    known = {node.name: node.to_engine() for node in instance.nodes.all()} if instance else {}
+    with examine(described, known=known, force=force):
+        target = _store(described, description, instance, by)
+    release(known.values(), keeping=described.nodes)
+    return target
+
+
+def delete_target(target: Target) -> None:
+    """Raises Refused, naming what uses it, while anything does."""
+    experiments = list(target.experiments.values_list("name", flat=True))
+    if experiments:
+        named = ", ".join(f"“{name}”" for name in experiments[:5])
+        raise Refused(
+            f"{target.name} is in use by {len(experiments)} experiment{'s' * (len(experiments) > 1)}: {named}.",
+            "Delete or change those first.",
+        )
+    nodes = [node.to_engine() for node in target.nodes.all()]
+    try:
+        with transaction.atomic():
+            target.delete()
+    except models.ProtectedError:
+        raise Refused(
+            f"{target.name} has runs, and their reports would lose it.",
+            "Keep it, or delete its runs first.",
+        ) from None
+    release(nodes)
+
+
+def check_target(target: Target) -> dict[str, Any]:
+    """Looks at every node now, keeps what was seen, and returns it (`Inspection.to_dict()`)."""
+    seen = inspect.check(target.to_engine()).to_dict()
+    keep({target: seen})
+    return seen
+
+
+def keep(looks: Mapping[Target, dict[str, Any]]) -> None:
+    """Stores what was seen of each target's nodes."""
+    now, changed = timezone.now(), []
+    for target, seen in looks.items():
+        by_name = {node["name"]: node for node in seen["nodes"]}
+        for node in target.nodes.all():
+            if look := by_name.get(node.name):
+                node.saw(up=look["reachable"], leads=look["leads"], answer=look["answer"], at=now)
+                changed.append(node)
+    Node.objects.bulk_update(changed, ["up", "leads", "answer", "seen_at", "recent"])
+
+
+def _read(data: object, instance: Target | None) -> tuple[EngineTarget, str]:
+    if not isinstance(data, Mapping):
+        raise BadInput([Problem("", "must be a mapping with name, kind and nodes")])
+    rest = {key: value for key, value in data.items() if key in KEYS and value is not None}
+    problems = [
+        Problem(str(key), "unknown key; there are: description, " + ", ".join(sorted(KEYS)))
+        for key in data
+        if key not in KEYS | {"description"}
+    ]
+    problems += _texts(data)
+    described = None
+    try:
+        described = EngineTarget.from_dict({**rest, "max_down": _share(rest.get("max_down", 1.0))})
+    except BadInput as error:
+        problems += [Problem(p.where.removeprefix("target.").strip("."), p.message) for p in error.problems]
+    if described is not None and described.kind not in PROBES:
+        known = ", ".join(PROBES.names())
+        problems.append(Problem("kind", f"there is no kind {described.kind!r}; there are: {known}"))
+    name = str(rest.get("name") or "").strip()
+    taken = Target.objects.filter(name=name).exclude(pk=instance.pk if instance else None)
+    if name and taken.exists():
+        problems.append(Problem("name", f"there is a service called “{name}” already; choose another name"))
+    if problems or described is None:
+        raise BadInput(problems)
+    return described, str(data.get("description") or "").strip()
+
+
+def _texts(data: Mapping[Any, Any]) -> list[Problem]:
+    problems = []
+    for key, most in {"name": 100, "kind": 40, "environment": 100, "description": 5000}.items():
+        value = data.get(key)
+        if value is not None and not isinstance(value, str):
+            problems.append(Problem(key, f"must be a text, not {value!r}"))
+        elif value and len(value) > most:
+            problems.append(Problem(key, f"is too long: {len(value)} characters; at most {most}"))
+        elif value and "\x00" in value:
+            problems.append(Problem(key, "holds a character that no text holds"))
+    return problems
+
+
+def _share(value: object) -> float:
+    try:
+        share = float(str(value))
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        message = f"{value!r} is not a share of the nodes; write a number above 0 and up to 1"
+        raise BadInput([Problem("max_down", message)])
+    return share
+
+
+@transaction.atomic
+def _store(described: EngineTarget, description: str, instance: Target | None, by: object) -> Target:
+    environment, _ = Environment.objects.get_or_create(
+        name=described.environment, defaults={"max_down": described.max_down}
+    )
+    target = instance or Target(created_by=str(by or ""))
+    target.name, target.kind, target.description = described.name.strip(), described.kind, description
+    target.environment = environment
+    target.save()
+    stored = {node.name: node for node in target.nodes.all()}
+    problems = []
+    for i, node in enumerate(described.nodes):
+        problems += _store_node(target, stored.pop(node.name, None), node, i)
+    if problems:
+        raise BadInput(problems)
+    for gone in stored.values():
+        gone.delete()
+    target._prefetched_objects_cache = {}
+    return target
+
+
+def _store_node(target: Target, row: Node | None, node: EngineNode, position: int) -> list[Problem]:
+    row = row or Node(target=target, name=node.name)
+    if row.pk and row.to_engine() != node:
+        for field, value in UNSEEN.items():
+            setattr(row, field, value)
+    row.address, row.upstream, row.position = node.address, node.upstream, position
+    row.control, row.control_params = node.control, node.control_params
+    try:
+        row.clean_fields(exclude=["target"])
+    except ValidationError as error:
+        return [
+            Problem(f"nodes.{position}.{field}", " ".join(messages))
+            for field, messages in error.message_dict.items()
+        ]
+    row.save()
+    return []

@@ -1,0 +1,22 @@
+from django.contrib.auth.decorators import login_not_required
+from django.urls import include, path
+
+from chaosboard import views
+from chaosboard.api import api
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("", include("apps.accounts.urls")),
+    path("", include("apps.reports.urls")),
+    path("services/", include("apps.targets.urls")),
+    path("experiments/", include("apps.experiments.urls")),
+    path("schedules/", include("apps.schedules.urls")),
+    path("api/v1/", api.urls),
+    path("healthz", login_not_required(views.healthz), name="healthz"),
+    path("readyz", login_not_required(views.readyz), name="readyz"),
+]
+
+handler400 = "chaosboard.views.bad_request"
+handler403 = "chaosboard.views.forbidden"
+handler404 = "chaosboard.views.not_found"
+handler500 = "chaosboard.views.broken"
