@@ -1,0 +1,57 @@
+"""What the editor offers for a target: the plug-ins that fit, and why the others do not."""
+
+from engine import drivers
+from engine.blast import WORDS
+from engine.clients import REGISTRY as CLIENTS
+from engine.faults import REGISTRY as FAULTS
+from engine.probes import REGISTRY as PROBES
+from engine.target import Target
+from engine.workloads import REGISTRY as WORKLOADS
+
+Choices = list[tuple[str, str]]
+
+
+def faults_offered(target: Target) -> dict[str, str]:
+    """Each fault, with "" where at least one node can suffer it, or why none can."""
+    found = {}
+    for name, fault in FAULTS:
+        reasons = [drivers.lacks(node, fault.needs) for node in target.nodes]
+        found[name] = reasons[0] if reasons and all(reasons) else ""
+    return found
+
+
+def probes_offered() -> Choices:
+    return [(name, name) for name in PROBES.names()]
+
+
+def workloads_offered(target: Target) -> dict[str, str]:
+    """Each workload, with "" where the target's kind has a client that can carry it, or why not."""
+    return {name: why_no_client(name, target.kind) for name in WORKLOADS.names()}
+
+
+def why_no_client(workload: str, kind: str) -> str:
+    what = WORKLOADS.get(workload).keeps
+    able = [name for name, client in CLIENTS if what in client.keeps]
+    if kind in able:
+        return ""
+    return f"no client keeps a {what} in {kind}; there are clients for {', '.join(able) or 'nothing'}"
+
+
+def nodes_offered(target: Target, now: str) -> Choices:
+    """Whom a fault may hit: by role, by name, and what is chosen now even if it is neither."""
+    leaders = ("leader", "followers")
+    roles = [word for word in WORDS if _has_leader(target) or word not in leaders]
+    choices = [(word, f"the {word}" if word in leaders else word) for word in roles]
+    choices += [(node.name, node.name) for node in target.nodes]
+    if now and now not in dict(choices):
+        choices.append((now, now))
+    return choices
+
+
+def default_nodes(target: Target) -> str:
+    """The leader where there is one to find, else any one."""
+    return "leader" if _has_leader(target) and len(target.nodes) > 1 else "one"
+
+
+def _has_leader(target: Target) -> bool:
+    return target.kind in PROBES and PROBES.get(target.kind).leads

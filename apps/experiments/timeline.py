@@ -1,0 +1,161 @@
+"""The drawing of a plan, and the plan in words. Pure: a page shows it, a test reads it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from engine import units
+from engine.experiment import Experiment
+from engine.parameters import dump
+from engine.text import count, seconds
+
+NICE = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
+TICKS = 8  # at most
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Positions are percentages, as SVG takes them; the label stands where there is room for it."""
+
+    kind: str
+    x: str
+    width: str
+    label: str
+    label_x: str
+    anchor: str
+    title: str
+
+
+@dataclass(frozen=True)
+class Lane:
+    name: str
+    bars: tuple[Bar, ...]
+
+
+@dataclass(frozen=True)
+class Tick:
+    x: str
+    label: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Drawing:
+    phases: tuple[Bar, ...]
+    lanes: tuple[Lane, ...]
+    ticks: tuple[Tick, ...]
+    words: tuple[tuple[str, str], ...]
+
+
+def draw(experiment: Experiment, plan: dict[str, Any]) -> Drawing:
+    whole = max(float(plan["duration"]), 0.001)
+    lanes = [
+        Lane(step["fault"], (_bar("fault", step["start"], step["end"], step["line"], whole),))
+        for step in plan["steps"]
+    ]
+    if experiment.workload:
+        lanes.insert(0, Lane("load", (_bar("load", 0.0, whole, _workload(experiment), whole),)))
+    lanes.append(Lane("watch", (_bar("watch", 0.0, whole, _watching(experiment), whole),)))
+    phases = [_bar(f"phase {p['name']}", p["start"], p["end"], p["name"], whole) for p in plan["phases"]]
+    return Drawing(tuple(phases), tuple(lanes), _ticks(whole), _words(experiment, plan))
+
+
+def _bar(kind: str, start: float, end: float, label: str, whole: float) -> Bar:
+    x, width = start / whole * 100, (end - start) / whole * 100
+    if width >= 45:
+        label_x, anchor, kind = x, "start", f"{kind} wide"
+    elif x + width <= 60:
+        label_x, anchor = x + width, "start"
+    else:
+        label_x, anchor = x, "end"
+    title = f"{label}, {_time(start)} to {_time(end)}"
+    return Bar(kind, _percent(x), _percent(width), label, _percent(label_x), anchor, title)
+
+
+def _ticks(whole: float) -> tuple[Tick, ...]:
+    step = next((n for n in NICE if whole / n <= TICKS), whole)
+    times = [i * step for i in range(int(whole / step) + 1)]
+    return tuple(Tick(_percent(t / whole * 100), _time(t), _anchor(t, whole)) for t in times)
+
+
+def _anchor(time: float, whole: float) -> str:
+    return "start" if time == 0 else "end" if time > 0.97 * whole else "middle"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.3f}%"
+
+
+def _time(value: float) -> str:
+    return (
+        units.show(round(value, 3), "duration").replace("s", " s") if value < 600 else f"{value / 60:g} min"
+    )
+
+
+def _watching(experiment: Experiment) -> str:
+    return "; ".join(
+        f"{state.name} every {seconds(state.every)} · {' · '.join(state.tolerance.texts())}"
+        for state in experiment.steady_state
+    )
+
+
+def _workload(experiment: Experiment) -> str:
+    assert experiment.workload
+    name, workload = experiment.workload
+    return " · ".join([name, *(f"{key} {value}" for key, value in dump(workload, defaults=True).items())])
+
+
+def _words(experiment: Experiment, plan: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """When, and what: one sentence for everything that will happen."""
+    end = max((step["end"] for step in plan["steps"]), default=experiment.baseline)
+    rows = [("before", "Looks whether it is steady. If it is not, nothing is hurt.")]
+    if experiment.baseline:
+        rows.append(("0 s", f"Watches for {_time(experiment.baseline)}: {_watching(experiment)}."))
+    moments = [(s["start"], f"{_capital(s['line'])}.") for s in plan["steps"]]
+    moments += [(s["end"], f"Heals it and reads back that it is gone: {s['line']}.") for s in plan["steps"]]
+    rows += [(_time(at), text) for at, text in sorted(moments)]
+    recovery = experiment.recovery
+    rows.append(
+        (
+            _time(end),
+            f"Waits until it is steady for {_time(recovery.stable)}, at most {_time(recovery.timeout)}.",
+        )
+    )
+    rows += [("at any time", f"Stops and heals at once if {_abort(a)}.") for a in experiment.abort_when]
+    rows.append(("then", _expecting(experiment)))
+    return tuple(rows)
+
+
+def _abort(condition: Any) -> str:
+    return f"{condition.probe} reads {' and '.join(condition.when.texts())} for {_time(condition.over)}"
+
+
+def _expecting(experiment: Experiment) -> str:
+    expect = experiment.expect
+    texts = [
+        f"it recovers within {_time(expect.recover_within)}" if expect.recover_within is not None else "",
+        f"the fault is detected within {_time(expect.detect_within)}"
+        if expect.detect_within is not None
+        else "",
+        str(expect.availability or ""),
+        str(expect.p99 or ""),
+        _lost(expect.lost_writes),
+        "every history is linearizable" if expect.linearizable else "",
+    ]
+    found = [text for text in texts if text]
+    if not found:
+        return "Judges nothing: no expectation is set, so the verdict will be unknown."
+    return f"Holds if {'; '.join(found)}."
+
+
+def _lost(most: int | None) -> str:
+    if most is None:
+        return ""
+    return (
+        f"at most {count(most, 'acknowledged write')} may be lost"
+        if most
+        else "no acknowledged write is lost"
+    )
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,48 @@
+"""Which ports are free, and who holds those that are not."""
+
+import random
+import socket
+
+import psutil
+
+
+def free(port: int, host: str = "127.0.0.1") -> bool:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def choose(count: int, preferred: tuple[int, ...] = ()) -> list[int]:
+    """`count` free ports: the preferred ones if all are free, else some at random.
+
+    They lie below the range from which the system draws ports for outgoing connections, so that
+    a server that was killed finds its port free when it comes back.
+    """
+    if len(preferred) == count and all(map(free, preferred)):
+        return list(preferred)
+    candidates = random.SystemRandom().sample(range(12000, 30000), 2000)
+    return [port for port in candidates if free(port)][:count]
+
+
+def holder(port: int) -> str:
+    """The process that listens on `port`, as a person would look for it; "" if that cannot be seen."""
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:
+        return ""
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            return describe(connection.pid)
+    return ""
+
+
+def describe(pid: int) -> str:
+    try:
+        return f"pid {pid} ({' '.join(psutil.Process(pid).cmdline())[:120]})"
+    except psutil.Error:
+        return f"pid {pid}"
