@@ -1,0 +1,110 @@
+"""What a report page shows, from the stored result and events alone."""
+
+import copy
+from statistics import median
+from typing import Any
+
+from apps.runs.models import Run
+
+SHOWN = ("interval", "fault", "leader", "phase", "run")
+COMPARED = 20  # earlier runs
+
+# A run that ended before there was anything to judge has a report as well: it says so.
+EMPTY: dict[str, Any] = {
+    "verdict": "unknown", "headline": "", "ending": "failed", "ending_reason": "", "name": "", "target": "",
+    "started_at": None, "duration": None, "phases": [], "faults": [],
+    "recovery": {
+        "time_to_detect": None, "time_to_recover_from_injected": None, "time_to_recover_from_healed": None,
+        "availability": None, "outages": [], "uncertainty": None, "worst_outage": None,
+    },
+    "phases_measured": [], "leadership": [], "leader_changes": [], "operations": None, "checks": [],
+    "expectations": [], "clean": None, "clean_text": "",
+}  # fmt: skip
+
+
+def report(run: Run) -> dict[str, Any]:
+    """The run's result, complete in its keys whatever happened to the run."""
+    result = copy.deepcopy(EMPTY)
+    stored = run.result or {}
+    result["recovery"].update(stored.get("recovery") or {})
+    result.update({key: value for key, value in stored.items() if key != "recovery"})
+    result["verdict"] = result["verdict"] or run.verdict or "unknown"
+    result["ending"] = run.ending or result["ending"]
+    result["headline"] = result["headline"] or run.headline or "Nothing was recorded."
+    result["name"], result["target"] = result["name"] or run.name, result["target"] or run.target.name
+    if run.started_at:
+        result["started_at"] = result["started_at"] or run.started_at.isoformat()
+    if result["clean"] is None:
+        result["clean"], result["clean_text"] = cleanliness(run)
+    return result
+
+
+def cleanliness(run: Run) -> tuple[bool | None, str]:
+    """Whether all that was injected is gone, as the mirror of the undo records has it now."""
+    rows = list(run.injections.all())
+    if not rows:
+        return True, "nothing was hurt"
+    left = [row for row in rows if row.state != "clean"]
+    told = "; ".join(f"{row.line}: {row.state}{', ' + row.text if row.text else ''}" for row in left or rows)
+    return not left, told
+
+
+def earlier(run: Run) -> list[dict[str, Any]]:
+    """The runs of the same experiment before this one, newest first."""
+    before = Run.objects.filter(
+        version__experiment=run.version.experiment_id, state=Run.State.DONE, pk__lt=run.pk
+    ).exclude(result=None)
+    rows = before.order_by("-pk").values("pk", "started_at", "verdict", "result__recovery")[:COMPARED]
+    return [
+        {
+            "id": row["pk"],
+            "started_at": row["started_at"],
+            "verdict": row["verdict"],
+            "time_to_recover": (row["result__recovery"] or {}).get("time_to_recover_from_injected"),
+            "availability": (row["result__recovery"] or {}).get("availability"),
+        }
+        for row in rows
+    ]
+
+
+def deltas(result: dict[str, Any], before: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """This run against the median of the earlier ones; `better` is None where there is no difference."""
+    recovery = result["recovery"]
+    compared = [
+        ("time_to_recover", recovery["time_to_recover_from_injected"], False),
+        ("availability", recovery["availability"], True),
+    ]
+    found = []
+    for name, now, more_is_better in compared:
+        known = [row[name] for row in before if row[name] is not None]
+        if now is None or not known:
+            continue
+        usual = median(known)
+        better = None if now == usual else (now > usual) == more_is_better
+        found.append(
+            {
+                "name": name,
+                "now": now,
+                "usual": usual,
+                "delta": now - usual,
+                "better": better,
+                "runs": len(known),
+            }
+        )
+    return found
+
+
+def events(run: Run) -> list[dict[str, Any]]:
+    shown = run.events.filter(kind__in=SHOWN).order_by("n")
+    return list(shown.values("n", "at", "kind", "data"))
+
+
+def context(run: Run) -> dict[str, Any]:
+    result, before = report(run), earlier(run)
+    return {
+        "run": run,
+        "report": result,
+        "report_data": {"result": result, "events": events(run)},
+        "earlier": before,
+        "deltas": deltas(result, before),
+    }

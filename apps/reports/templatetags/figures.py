@@ -1,0 +1,180 @@
+"""Figures as people read them: with a unit, as exact as they are, and a dash where nothing was measured."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+register = template.Library()
+NOTHING = "–"
+
+PILLS = {
+    "held": "ok",
+    "violated": "bad",
+    "unknown": "unknown",
+    "clean": "ok",
+    "unverified": "warn",
+    "stuck": "bad",
+    "injecting": "hurt",
+    "active": "hurt",
+    "healing": "hurt",
+}
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    """0.13 -> "130 ms", 2.41 -> "2.41 s", 75 -> "1 min 15 s"."""
+    if value is None:
+        return NOTHING
+    if value < 0:
+        return f"−{seconds(-value)}"
+    if value < 0.001:
+        return f"{value * 1e6:.0f} µs" if value else "0 s"
+    if value < 0.9995:
+        return f"{value * 1e3:.{0 if value >= 0.01 else 1}f} ms"
+    if value < 59.95:
+        return f"{value:.{2 if value < 10 else 1}f} s"
+    minutes, rest = divmod(round(value), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+
+
+@register.filter
+def moment(value: float | None) -> str:
+    """A time since the start of a run: 12.3 -> "0:12.3"."""
+    if value is None:
+        return NOTHING
+    tenths = round(max(value, 0.0) * 10)
+    return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
+
+
+@register.filter
+def percent(share: float | None) -> str:
+    """0.96 -> "96.0 %", never rounded up to 100."""
+    if share is None:
+        return NOTHING
+    if share >= 1:
+        return "100 %"
+    digits = 1 if share < 0.99 else 2 if share < 0.999 else 3
+    cut = 10**digits
+    return f"{int(share * 100 * cut + 1e-9) / cut:.{digits}f} %"
+
+
+@register.filter
+def count(value: int | None) -> str:
+    """14882 -> "14,882"."""
+    return NOTHING if value is None else f"{value:,}"
+
+
+@register.filter
+def iso(value: datetime | str | None) -> str:
+    return value.isoformat() if isinstance(value, datetime) else value or ""
+
+
+@register.filter
+def when(value: datetime | str | None) -> SafeString | str:
+    """A time element in UTC, which the page turns into the reader's own time."""
+    return _time(value, "moment")
+
+
+@register.filter
+def ago(value: datetime | str | None) -> SafeString | str:
+    """A time element that reads "3 min ago", and says the exact time when asked."""
+    return _time(value, "ago")
+
+
+def _time(value: datetime | str | None, form: str) -> SafeString | str:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return value
+    if value is None:
+        return NOTHING
+    text = age(value) if form == "ago" else f"{value:%Y-%m-%d %H:%M} UTC"
+    return format_html('<time datetime="{}" data-form="{}">{}</time>', value.isoformat(), form, text)
+
+
+@register.filter
+def age(value: datetime | None) -> str:
+    """How long ago: "now", "35 min", "2 h", "9 d"."""
+    if value is None:
+        return NOTHING
+    passed = (timezone.now() - value).total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if passed >= size:
+            return f"{passed // size:.0f} {unit} ago"
+    return "just now"
+
+
+@register.filter
+def pill(word: str | None) -> str:
+    """The class of the pill that says `word`."""
+    return PILLS.get(word or "", "unknown")
+
+
+@register.filter
+def beats(recent: Iterable[Any]) -> list[str]:
+    """Checks, oldest first, as the classes of their bars: up, down, part or none."""
+    words = {True: "up", False: "down"}
+    return [item if isinstance(item, str) else words.get(item, "none") for item in recent or []]
+
+
+@register.filter
+def label(name: str) -> str:
+    """time_to_detect -> "Time to detect"."""
+    text = str(name).replace("_", " ").strip()
+    return text[:1].upper() + text[1:]
+
+
+@register.simple_tag
+def current(request: Any, prefix: str) -> SafeString | str:
+    """aria-current on the link to the part of the board that is open."""
+    path = getattr(request, "path", "")
+    here = path == prefix if prefix == "/" else path.startswith(prefix)
+    return format_html(' aria-current="{}"', "page") if here else ""
+
+
+@register.filter
+def since(end: float | None, start: float | None) -> float | None:
+    """How long from `start` to `end`; None where one of them never came."""
+    return None if end is None or start is None else end - start
+
+
+@register.filter
+def violations(report: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """The broken promises of a result, with their lost elements and their other findings apart."""
+    judged = [*(report or {}).get("expectations", []), *(report or {}).get("checks", [])]
+    return [_evidence(item) for item in judged if item["verdict"] == "violated"]
+
+
+def _evidence(item: dict[str, Any]) -> dict[str, Any]:
+    findings = item.get("findings", [])
+    return {
+        "name": item["name"],
+        "headline": item.get("headline", ""),
+        "lost": [f for f in findings if f.get("kind") == "lost"],
+        "other": [f for f in findings if f.get("kind") != "lost"],
+    }
+
+
+@register.filter
+def finding(found: dict[str, Any]) -> str:
+    """A finding in words: its own text, or its parts by name."""
+    if text := found.get("text"):
+        return str(text)
+    return ", ".join(f"{label(name)}: {value}" for name, value in found.items())
+
+
+@register.filter
+def took(run: Any) -> float | None:
+    """How long a run lasted, in seconds; None while it is not over."""
+    return since(
+        run.finished_at and run.finished_at.timestamp(), run.started_at and run.started_at.timestamp()
+    )

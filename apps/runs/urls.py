@@ -1,0 +1,14 @@
+"""The report of a run is added by `apps.reports.urls`, which the board includes."""
+
+from django.urls import path
+
+from apps.runs import views
+
+app_name = "runs"
+urlpatterns = [
+    path("runs/", views.index, name="list"),
+    path("runs/<int:pk>/", views.detail, name="detail"),
+    path("runs/<int:pk>/abort/", views.abort, name="abort"),
+    path("halt/", views.halt, name="halt"),
+    path("halt/resume/", views.resume, name="resume"),
+]

@@ -1,0 +1,99 @@
+from typing import Any
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from apps.runs import services
+from apps.runs.models import Halt, Run
+from engine.errors import EngineError
+
+ALL = Run.objects.select_related("version__experiment", "target")
+
+
+@require_GET
+def index(request: HttpRequest) -> HttpResponse:
+    page = Paginator(ALL.defer("result", "target_document"), 50).get_page(request.GET.get("page"))
+    return render(request, "runs/list.html", {"runs": page.object_list, "page": page})
+
+
+@require_GET
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    run = get_object_or_404(ALL, pk=pk)
+    return render(request, "runs/detail.html", {"run": run, "page": page_data(run)})
+
+
+def page_data(run: Run) -> dict[str, Any]:
+    """All that is known up to event `last`; the socket delivers what follows."""
+    events = list(run.events.order_by("n").values("n", "at", "kind", "data"))
+    last = events[-1]["n"] if events else 0
+    return {
+        "run": {
+            "id": run.pk,
+            "name": run.name,
+            "target": run.target.name,
+            "state": run.state,
+            "phase": run.phase,
+            "verdict": run.verdict,
+            "ending": run.ending,
+            "headline": run.headline,
+            "started_at": run.started_at.isoformat() if run.started_at else None,
+        },
+        "events": events,
+        "last": last,
+        "socket": f"/ws/runs/{run.pk}/",
+    }
+
+
+@require_POST
+def abort(request: HttpRequest, pk: int) -> HttpResponse:
+    run = get_object_or_404(Run, pk=pk)
+    if services.abort(run, request.user):
+        messages.info(request, "It is being stopped and healed.")
+    else:
+        messages.info(request, "It was over already.")
+    return redirect("runs:detail", pk=pk)
+
+
+@require_http_methods(["GET", "POST"])
+def halt(request: HttpRequest) -> HttpResponse:
+    if request.method == "GET":
+        return _halt_page(request)
+    try:
+        healed = services.halt(request.POST.get("reason", ""), request.user)
+    except EngineError as error:
+        return _halt_page(request, error)
+    messages.success(request, f"Everything is halted. {_told(healed)}")
+    following = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(following, {request.get_host()}, require_https=request.is_secure()):
+        return redirect(following)
+    return redirect("runs:halt")
+
+
+def _halt_page(request: HttpRequest, error: EngineError | None = None) -> HttpResponse:
+    context = {
+        "halted": services.halted(),
+        "halts": Halt.objects.all()[:20],
+        "hurt": services.hurt_now(),
+        "running": ALL.exclude(state=Run.State.DONE),
+        "error": error,
+    }
+    return render(request, "runs/halt.html", context, status=400 if error else 200)
+
+
+def _told(healed: list[Any]) -> str:
+    if not healed:
+        return "Nothing was hurt."
+    return "; ".join(f"{h.record.line}: {h.state}, {h.text}" for h in healed) + "."
+
+
+@require_POST
+def resume(request: HttpRequest) -> HttpResponse:
+    if services.resume(request.user):
+        messages.success(request, "The halt is lifted; runs may start again.")
+    else:
+        messages.info(request, "Nothing was halted.")
+    return redirect("runs:halt")
