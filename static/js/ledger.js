@@ -1,0 +1,97 @@
+// What the numbered events of a run add up to. Knows nothing of the page.
+
+export class Ledger {
+  constructor() {
+    this.last = 0
+    this.at = 0
+    this.run = null
+    this.phase = ''
+    this.phases = []
+    this.faults = new Map()
+    this.intervals = []
+    this.lanes = new Map()
+    this.facts = new Map()
+    this.totals = { good: 0, total: 0, ok: 0, fail: 0, info: 0 }
+    this.verdict = null
+    this.over = false
+  }
+
+  /** Takes the next event; false where it is not the next: the caller then asks for what is missing. */
+  take(event) {
+    if (event.n <= this.last) return true
+    if (event.n !== this.last + 1) return false
+    this.last = event.n
+    if (event.kind !== 'interval') this.at = Math.max(this.at, event.at)
+    this[`_${event.kind}`]?.(event.data, event.at)
+    return true
+  }
+
+  _run(data) {
+    this.run = data
+    for (const step of data.plan?.steps ?? []) {
+      this.faults.set(step.id, { ...step, state: 'planned', from: null, to: null, text: '', planned: step })
+    }
+    for (const node of data.nodes ?? []) this.lanes.set(node, [])
+  }
+
+  _phase(data, at) {
+    const open = this.phases.at(-1)
+    if (open && open.end === null) open.end = at
+    this.phase = data.phase
+    this.phases.push({ name: data.phase, start: at, end: null })
+    if (data.phase === 'done') this.over = true
+  }
+
+  _fault(data, at) {
+    const fault = this.faults.get(data.id) ?? { from: null, to: null }
+    this.faults.set(data.id, fault)
+    for (const key of ['id', 'fault', 'line', 'nodes', 'state', 'text', 'expires_at']) {
+      if (data[key] !== undefined) fault[key] = data[key]
+    }
+    if (data.state !== 'planned') fault.from ??= at
+    if (data.state === 'clean' || data.state === 'unverified') fault.to ??= at
+  }
+
+  _interval(data) {
+    this.intervals.push(data)
+    this.at = Math.max(this.at, data.t + data.width)
+    for (const probe of Object.values(data.probes ?? {})) {
+      this.totals.good += probe.good
+      this.totals.total += probe.total
+    }
+    for (const kind of ['ok', 'fail', 'info']) this.totals[kind] += data.ops?.[kind] ?? 0
+  }
+
+  _leader(data, at) {
+    if (!this.lanes.has(data.node)) this.lanes.set(data.node, [])
+    const lane = this.lanes.get(data.node)
+    const open = lane.at(-1)
+    if (open) open.end = at
+    lane.push({ start: at, end: null, sees: data.sees, reachable: data.reachable !== false })
+  }
+
+  _fact(data) {
+    this.facts.set(data.name, data)
+  }
+
+  _verdict(data) {
+    this.verdict = data
+  }
+
+  /** The times in which the target was hurt, up to now. */
+  get bands() {
+    return [...this.faults.values()]
+      .filter((fault) => fault.from !== null)
+      .map((fault) => ({ from: fault.from, to: fault.to ?? this.at, open: fault.to === null, line: fault.line }))
+  }
+
+  /** The leader that most of the reachable nodes see now. */
+  get leader() {
+    const votes = new Map()
+    for (const lane of this.lanes.values()) {
+      const view = lane.at(-1)
+      if (view?.reachable && view.sees) votes.set(view.sees, (votes.get(view.sees) ?? 0) + 1)
+    }
+    return [...votes].sort((a, b) => b[1] - a[1])[0]?.[0] ?? null
+  }
+}

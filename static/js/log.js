@@ -1,0 +1,44 @@
+// Events in words, newest first.
+import { make, moment } from './words.js'
+
+const SHOWN = 400
+
+const WRITERS = {
+  run: (data) => ['', `run of “${data.name}” on ${data.target}`],
+  phase: (data) => ['muted', data.text ? `${data.phase}: ${data.text}` : data.phase],
+  fault: (data) => (data.state === 'planned' ? null : [faultClass(data.state), `${data.line}: ${data.state}`, data.text]),
+  leader: (data) => ['', leaderText(data)],
+  note: (data) => [{ warn: 'warn-text', error: 'bad-text' }[data.level] ?? '', data.text],
+  fact: (data) => ['ok-text', data.text],
+  verdict: (data) => [data.verdict === 'violated' ? 'bad-text' : 'strong', `${data.verdict}: ${data.headline}`],
+}
+
+const faultClass = (state) => ({ stuck: 'bad-text', unverified: 'warn-text' }[state] ?? 'hurt-text')
+
+function leaderText({ node, sees, reachable }) {
+  if (reachable === false) return `${node} does not answer`
+  return sees ? `${node} sees ${sees} as the leader` : `${node} sees no leader`
+}
+
+export class EventLog {
+  constructor(list) {
+    this.list = list
+  }
+
+  add(events) {
+    const rows = events.map((event) => this._row(event)).filter(Boolean)
+    if (!rows.length) return
+    this.list.prepend(...rows.reverse())
+    while (this.list.children.length > SHOWN) this.list.lastElementChild.remove()
+  }
+
+  _row({ n, at, kind, data }) {
+    const words = WRITERS[kind]?.(data)
+    if (!words) return null
+    const [tone, text, more] = words
+    const row = make('li', '', make('time', 'num muted', moment(at)), make('span', tone, text, more ? make('small', 'muted', ` ${more}`) : ''))
+    row.dataset.n = n
+    row.dataset.kind = kind
+    return row
+  }
+}

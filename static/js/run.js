@@ -1,0 +1,113 @@
+// The live page of a run: everything on it is drawn from the numbered events.
+import { Charts } from './charts.js'
+import { Ledger } from './ledger.js'
+import { EventLog } from './log.js'
+import { EventSocket } from './socket.js'
+import { Timeline } from './timeline.js'
+import { count, label, make, percent, pill } from './words.js'
+
+const page = JSON.parse(document.getElementById('run-data').textContent)
+const byId = (id) => document.getElementById(id)
+const ledger = new Ledger()
+const log = new EventLog(byId('events'))
+const timeline = new Timeline(byId('timeline'), ledger)
+const charts = new Charts(byId('charts'), ledger, { live: true })
+const fresh = []
+let heardAt = performance.now()
+let connected = false
+
+function take(event) {
+  const before = ledger.last
+  if (!ledger.take(event)) return false
+  if (ledger.last > before) fresh.push(event)
+  return true
+}
+
+function show() {
+  if (!fresh.length) return
+  heardAt = performance.now()
+  log.add(fresh.splice(0))
+  timeline.draw()
+  showHead()
+  showFacts()
+  showVerdict()
+  byId('waiting').hidden = ledger.intervals.length > 0 || ledger.over
+  if (ledger.run) charts.request()
+  document.body.dataset.lastEvent = String(ledger.last)
+}
+
+function phaseInWords() {
+  const hurting = [...ledger.faults.values()].filter((fault) => ['injecting', 'active', 'healing'].includes(fault.state))
+  if (ledger.over) return ['over', 'unknown']
+  if (hurting.length) return [`hurt now: ${hurting.map((fault) => fault.line).join(', ')}`, 'hurt']
+  if (!ledger.phase) return [page.run.state === 'queued' ? 'waiting for a worker' : 'starting', 'unknown']
+  return [{ recovery: 'healed, recovering', fault: 'between faults', judging: 'judging what was recorded' }[ledger.phase] ?? ledger.phase, 'go']
+}
+
+function showHead() {
+  const [text, kind] = phaseInWords()
+  byId('phase').replaceChildren(ledger.verdict ? pill(ledger.verdict.verdict) : pill(text, kind))
+  byId('abort').hidden = ledger.over || ledger.verdict !== null
+  const { run } = ledger
+  if (!run) return
+  byId('run-shape').textContent = `${run.kind}, ${run.nodes.length} ${run.nodes.length === 1 ? 'node' : 'nodes'}`
+  byId('run-load').textContent = run.workload ? ` · load: ${run.workload.line || run.workload.name}` : ''
+}
+
+function row(name, ...value) {
+  return [make('dt', '', name), make('dd', '', ...value)]
+}
+
+function showFacts() {
+  const { totals, leader } = ledger
+  const rows = [...ledger.facts.values()].map((fact) => row(label(fact.name), make('b', '', fact.text)))
+  if (totals.total) {
+    rows.push(row('Availability', make('b', '', percent(totals.good / totals.total)), make('span', 'muted', ` of ${count(totals.total)} looks`)))
+  }
+  const attempted = totals.ok + totals.fail + totals.info
+  if (attempted) {
+    rows.push(row('Operations', make('b', '', count(totals.ok)), make('span', 'muted', ' ok '), `${count(totals.fail)} failed, ${count(totals.info)} unknown`))
+  }
+  if (ledger.lanes.size) rows.push(row('Leader', make('b', '', leader ?? 'none')))
+  for (const fault of ledger.faults.values()) {
+    const text = fault.text && fault.text !== fault.state ? make('small', 'muted block-text', fault.text) : ''
+    rows.push(row(fault.line, pill(fault.state), text))
+  }
+  byId('facts').replaceChildren(...rows.flat())
+}
+
+function showVerdict() {
+  const { verdict } = ledger
+  const place = byId('verdict')
+  if (!verdict) return
+  place.hidden = false
+  place.className = `banner ${{ held: 'ok', violated: 'bad' }[verdict.verdict] ?? ''}`
+  const ending = verdict.ending === 'finished' ? '' : `The run was ${verdict.ending}. `
+  const link = make('a', 'btn primary', 'Open the report')
+  link.href = place.dataset.report
+  place.replaceChildren(pill(verdict.verdict), make('div', 'grow strong', ending + verdict.headline), link)
+}
+
+function tell(word, text) {
+  connected = word === 'live'
+  heardAt = performance.now()
+  const place = byId('connection')
+  place.textContent = text
+  place.className = word === 'lost' ? 'warn-text' : 'muted'
+  document.body.dataset.connection = word
+}
+
+/** Between two messages the marker moves on by the clock, but not far: without news it waits. */
+function tick() {
+  if (!connected || ledger.over || !ledger.at) return
+  timeline.mark(ledger.at + Math.min((performance.now() - heardAt) / 1000, 1.5))
+}
+
+page.events.forEach(take)
+show()
+showHead()
+document.body.dataset.lastEvent = String(ledger.last)
+if (ledger.over) tell('over', 'the run is over')
+else if (page.run.state === 'done') tell('over', page.run.ending ? `the run was ${page.run.ending}` : 'the run is over')
+else new EventSocket(page.socket, { last: () => ledger.last, take, told: show, done: () => ledger.over, tell })
+setInterval(tick, 100)
