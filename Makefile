@@ -1,0 +1,57 @@
+# make demo: everything, from nothing, on real systems. The other commands are in README.md.
+
+PYTHON ?=
+HOST ?= 127.0.0.1
+PORT ?= 8000
+export HOST PORT
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --root-user-action=ignore
+BOARD := $(VENV)/.board
+TOOLS := $(VENV)/.tools
+
+.PHONY: demo up test lint bench vendor install clean
+
+demo: $(BOARD)
+	@exec $(BIN)/python -m chaosboard.supervisor --demo
+
+up: $(BOARD)
+	@exec $(BIN)/python -m chaosboard.supervisor
+
+test: $(TOOLS)
+	@.ci/chromium
+	@BIN=$(BIN) .ci/test $(TESTS)
+
+lint: $(TOOLS)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy engine
+	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_architecture.py
+
+bench: $(TOOLS)
+	@$(BIN)/python -m bench $(ONLY)
+
+vendor:
+	@bash static/vendor/fetch.sh
+
+install: $(BOARD)
+
+# What the board needs, and what its tests need besides: each again when its list changes.
+$(BOARD): requirements.txt | $(BIN)/python
+	@echo "Installing what the board needs into $(VENV) (once; a minute or two)"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(TOOLS): requirements-dev.txt requirements.txt | $(BIN)/python
+	@echo "Installing what the board and its tests need into $(VENV) (once; a minute or two)"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(BIN)/python:
+	@PYTHON="$(PYTHON)" .ci/venv $(VENV)
+
+clean:
+	@rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "Removed $(VENV) and the caches. The data in var/ stays; remove it by hand."
