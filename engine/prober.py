@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.clock import NS, now_ns
+from engine.clock import NS, hurry, now_ns
 from engine.errors import BadInput
 from engine.leash import Leash, say
 from engine.metronome import LEAD_IN_NS, Metronome
@@ -161,6 +161,7 @@ def _all(lanes: list[Lane]) -> Callable[[int], None]:
 
 
 async def main(leash: Leash, spec: dict[str, Any]) -> None:
+    hurry()
     prober = Prober(spec)
     gc.collect()
     gc.freeze()
