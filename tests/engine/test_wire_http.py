@@ -114,12 +114,17 @@ async def test_what_is_no_http_is_lost() -> None:
 
 
 async def test_a_request_that_waited_in_vain_for_a_connection_says_overload() -> None:
+    arrived = asyncio.Event()
+
     async def handler(reader: Reader, writer: Writer) -> None:
+        await request(reader)
+        arrived.set()
         await reader.read()  # never answers
 
     async with serving(handler) as port:
         pool = Http("127.0.0.1", port, connections=1)
         first = asyncio.create_task(pool.request("GET", "/first"))
+        await arrived.wait()
         with pytest.raises(Overload):
             async with asyncio.timeout(0.1):
                 await pool.request("GET", "/second")

@@ -1,0 +1,38 @@
+from apps.experiments.services import save_experiment
+from apps.experiments.timeline import draw
+from apps.targets.models import Target
+from engine.plan import plan
+from tests.apps.experiments.conftest import kill_document
+
+
+def drawing(orders: Target, **more: object):
+    definition = save_experiment(kill_document(**more), by="ada").current.to_engine()
+    return draw(definition, plan(definition, orders.to_engine()).to_dict())
+
+
+def test_everything_stands_on_one_axis(orders: Target) -> None:
+    drawn = drawing(orders, baseline="10s", recovery={"timeout": "35s", "stable": "5s"})
+    assert [(p.label, p.x, p.width) for p in drawn.phases] == [
+        ("baseline", "0.000%", "20.000%"),
+        ("fault", "20.000%", "10.000%"),
+        ("recovery", "30.000%", "70.000%"),
+    ]
+    kill = next(lane for lane in drawn.lanes if lane.name == "kill")
+    assert (kill.bars[0].x, kill.bars[0].width, kill.bars[0].kind) == ("20.000%", "10.000%", "fault")
+    assert [t.label for t in drawn.ticks] == ["0 s", "10 s", "20 s", "30 s", "40 s", "50 s"]
+
+
+def test_the_plan_is_told_in_order_with_what_stops_it_and_what_is_expected(orders: Target) -> None:
+    drawn = drawing(
+        orders,
+        abort_when=[{"probe": "memory", "tolerance": {"availability": "< 20%"}, "over": "3s"}],
+        expect={"recover_within": "5s", "lost_writes": 0},
+    )
+    words = dict(drawn.words)
+    assert words["10 s"] == "Kill one of n0, n1, n2 (SIGKILL)."
+    assert words["at any time"] == "Stops and heals at once if memory reads availability < 20% for 3 s."
+    assert words["then"] == "Holds if it recovers within 5 s; no acknowledged write is lost."
+
+
+def test_an_experiment_that_expects_nothing_says_so(orders: Target) -> None:
+    assert "unknown" in dict(drawing(orders).words)["then"]

@@ -1,0 +1,142 @@
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from apps.reports import exports, pages
+from apps.runs import services, transitions
+from apps.runs.models import Injection, Run
+from engine.events import Event
+from tests.apps import factories
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _state(settings, tmp_path: Path) -> None:
+    settings.CHAOSBOARD_STATE = tmp_path
+    settings.REDIS_URL = ""
+
+
+def result(**parts: Any) -> dict[str, Any]:
+    recovery = {"time_to_recover_from_injected": 2.0, "availability": 0.9, **parts.pop("recovery", {})}
+    return {"verdict": "held", "headline": "It held.", "ending": "finished", "recovery": recovery, **parts}
+
+
+def finished(experiment=None, stored: dict[str, Any] | None = None, events: Sequence[Event] = ()) -> Run:
+    run = services.claim(factories.run(experiment).pk)
+    transitions.store(run, events)
+    services.finish(run, stored or result())
+    return Run.objects.select_related("version__experiment", "target").get(pk=run.pk)
+
+
+def interval(n: int, t: float) -> Event:
+    probes = {"memory": {"good": 9, "total": 10, "p50": 0.001, "p99": 0.004, "max": 0.004}}
+    return Event(n, t, "interval", {"t": t, "width": 1.0, "probes": probes, "nodes": {}, "ops": None})
+
+
+def test_a_run_without_a_result_has_a_truthful_report() -> None:
+    run = factories.run(
+        state="done", ending="aborted", verdict="unknown", headline="Never begun: aborted by ada"
+    )
+    report = pages.report(run)
+    assert report["headline"] == "Never begun: aborted by ada"
+    assert (report["verdict"], report["ending"]) == ("unknown", "aborted")
+    assert report["recovery"]["time_to_recover_from_injected"] is None
+    assert (report["clean"], report["clean_text"]) == (True, "nothing was hurt")
+
+
+def test_a_run_without_a_result_that_left_something_says_what() -> None:
+    run = factories.run(state="done")
+    Injection.objects.create(
+        run=run, step="f0", node="n1", line="pause n1", state="stuck", text="pid 7 stopped"
+    )
+    assert pages.report(run)["clean"] is False
+    assert pages.report(run)["clean_text"] == "pause n1: stuck, pid 7 stopped"
+
+
+def test_reports_do_not_change_what_is_stored() -> None:
+    run = finished()
+    pages.report(run)["recovery"]["availability"] = 0
+    assert run.result == result()
+    assert pages.EMPTY["recovery"]["availability"] is None
+
+
+def test_earlier_runs_are_those_of_the_same_experiment_newest_first() -> None:
+    experiment = factories.experiment()
+    first = finished(experiment)
+    second = finished(experiment, result(verdict="violated"))
+    finished(factories.experiment(factories.target("billing"), name="other"))
+    last = finished(experiment)
+    assert [
+        (e["id"], e["verdict"], e["time_to_recover"], e["availability"]) for e in pages.earlier(last)
+    ] == [
+        (second.pk, "violated", 2.0, 0.9),
+        (first.pk, "held", 2.0, 0.9),
+    ]
+
+
+def test_this_run_is_compared_with_the_median_of_the_earlier_ones() -> None:
+    before = [{"time_to_recover": t, "availability": None} for t in (1.0, 2.0, 30.0, None)]
+    assert pages.deltas(pages.EMPTY, before) == []
+    worse = pages.deltas({"recovery": {"time_to_recover_from_injected": 3.0, "availability": 0.9}}, before)
+    assert worse == [
+        {"name": "time_to_recover", "now": 3.0, "usual": 2.0, "delta": 1.0, "better": False, "runs": 3}
+    ]
+
+
+def test_the_page_draws_from_the_stored_events() -> None:
+    events = [*factories.notes(1, 1), interval(2, 0.0), interval(3, 1.0)]
+    context = pages.context(finished(events=events))
+    assert [e["n"] for e in context["report_data"]["events"]] == [2, 3]
+    assert context["report_data"]["result"] == context["report"]
+
+
+def test_the_report_page_and_its_json(client, django_user_model) -> None:
+    ada = django_user_model.objects.create_user("ada")
+    client.force_login(ada, backend="django.contrib.auth.backends.ModelBackend")
+    for run in (
+        finished(events=[interval(1, 0.0)]),
+        factories.run(factories.experiment(factories.target("b"), name="x"), state="done"),
+    ):
+        response = client.get(f"/runs/{run.pk}/report/")
+        assert response.status_code == 200
+        assert pages.report(run)["headline"] in response.content.decode()
+        assert client.get(f"/runs/{run.pk}/report.json").json()["name"] == run.name
+
+
+def test_csv_has_a_row_an_interval_and_says_what_was_active(tmp_path: Path) -> None:
+    fault = {"line": "pause n1", "injected_at": 1.2, "healed_at": 1.8}
+    run = finished(
+        stored=result(faults=[fault]), events=[interval(1, 0.0), interval(2, 1.0), interval(3, 2.0)]
+    )
+    rows = list(csv.DictReader(exports.as_csv(run).splitlines()))
+    assert [row["start"] for row in rows] == ["0.0", "1.0", "2.0"]
+    assert [row["faults"] for row in rows] == ["", "pause n1", ""]
+    assert rows[0]["memory good"] == "9"
+    assert rows[0]["operations ok"] == ""
+
+
+def test_html_needs_no_other_file_and_escapes() -> None:
+    text = exports.as_html(finished(stored=result(headline="<script>")))
+    assert "&lt;script&gt;" in text
+    assert "src=" not in text
+    assert "href=" not in text
+
+
+def test_the_command_writes_the_file(tmp_path: Path, capsys) -> None:
+    run = finished()
+    out = tmp_path / "report.json"
+    call_command("export_report", run.pk, format="json", output=str(out))
+    assert json.loads(out.read_text())["headline"] == "It held."
+    with pytest.raises(CommandError, match="pdf is not there"):
+        call_command("export_report", run.pk, format="pdf", output=str(out))
+    with pytest.raises(CommandError, match="There is no run 99"):
+        call_command("export_report", 99, format="json", output=str(out))
+    with pytest.raises(CommandError, match="cannot be written"):
+        call_command("export_report", run.pk, format="csv", output=str(tmp_path / "no" / "file"))
