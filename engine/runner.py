@@ -72,7 +72,8 @@ def conclude(
     for event in latest.values():
         if event.data["state"] not in ("clean", "planned"):
             found = [r for id in event.data["records"] if (r := undo.record_of(state, id))]
-            log.add("fault", _healed_at(found, past, at), **{**event.data, **_final(found)})
+            at = max(at, _healed_at(found, past, at))
+            log.add("fault", at, **{**event.data, **_final(found)})
     log.add("note", at, level="error", text=reason)
     return _judged(log, directory, at, ending, reason)
 

@@ -97,13 +97,20 @@ class Editor:
             if self.mode == "yaml":
                 return {"drawing": drawing_of(*services.check(*load(self.text)))}
             document, problems = self.draft.document()
-            if problems:
-                raise BadInput(problems)
-            unnamed = not document["name"]
-            drawing = drawing_of(*services.check({**document, "name": document["name"] or "unnamed"}))
-            return {"drawing": drawing, "unnamed": unnamed}
+            return _drawn(document, problems)
         except BadInput as error:
             return {"problems": error.problems, "mode": self.mode}
+
+
+def _drawn(document: dict[str, Any], problems: list[Problem]) -> dict[str, Any]:
+    """The plan, also of an experiment that has no name yet; raises BadInput with all that is wrong."""
+    try:
+        found = services.check({**document, "name": document["name"] or "unnamed"})
+    except BadInput as error:
+        raise BadInput([*problems, *error.problems]) from None
+    if problems:
+        raise BadInput(problems)
+    return {"drawing": drawing_of(*found), "unnamed": not document["name"]}
 
 
 def _shortest(document: dict[str, Any]) -> dict[str, Any]:

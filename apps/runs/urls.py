@@ -9,6 +9,7 @@ urlpatterns = [
     path("runs/", views.index, name="list"),
     path("runs/<int:pk>/", views.detail, name="detail"),
     path("runs/<int:pk>/abort/", views.abort, name="abort"),
+    path("experiments/<int:pk>/start/", views.start, name="start"),
     path("halt/", views.halt, name="halt"),
     path("halt/resume/", views.resume, name="resume"),
 ]

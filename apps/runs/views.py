@@ -7,6 +7,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from apps.experiments.models import Experiment
 from apps.runs import services
 from apps.runs.models import Halt, Run
 from engine.errors import EngineError
@@ -46,6 +47,17 @@ def page_data(run: Run) -> dict[str, Any]:
         "last": last,
         "socket": f"/ws/runs/{run.pk}/",
     }
+
+
+@require_POST
+def start(request: HttpRequest, pk: int) -> HttpResponse:
+    experiment = get_object_or_404(Experiment, pk=pk)
+    try:
+        run = services.request_run(experiment, by=request.user)
+    except EngineError as error:
+        messages.error(request, str(error))
+        return redirect("experiments:detail", pk=pk)
+    return redirect("runs:detail", pk=run.pk)
 
 
 @require_POST

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +41,13 @@ class Child:
         self.process.stdin.close()
         return self.process.wait(PATIENCE)
 
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.process.stderr):
+            with suppress(BrokenPipeError):
+                pipe.close()  # type: ignore[union-attr]  # all three are pipes
+
     def errors(self) -> str:
         assert self.process.stderr
         return self.process.stderr.read()
@@ -55,8 +62,7 @@ def child(module: str, spec: dict[str, Any]) -> Iterator[Child]:
         assert said == "ready", f"{said!r} {one.errors()}"
         yield one
     finally:
-        one.process.kill()
-        one.process.communicate()
+        one.end()
 
 
 def target(kind: str, *addresses: str, **node: Any) -> dict[str, Any]:

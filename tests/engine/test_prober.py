@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +116,7 @@ def test_a_wrong_spec_is_named(tmp_path: Path) -> None:
     prober = Child("engine.prober", spec(tmp_path, memory(), kind="telepathy"))
     assert "there is no probe called 'telepathy'" in prober.errors()
     assert prober.process.wait(10) != 0
-    prober.process.communicate()
+    prober.end()
 
 
 def leaders(directory: Path) -> list[dict[str, Any]]:
@@ -135,17 +137,10 @@ def test_each_change_of_a_node_s_view_of_the_leader_is_written_once(
         assert {line["sees"] for line in leaders(tmp_path)} == {first}
         old = next(node for node in etcd_cluster.nodes if node.name == first)
         killed = now_ns()
-        kill(old.pid)
+        os.kill(old.pid, signal.SIGKILL)
         wait_for(lambda: any(c["sees"] not in (first, None) for c in leaders(tmp_path)))
         prober.stop()
     changes = [c for c in leaders(tmp_path) if c["time"] > killed]
-    assert [c for c in changes if c["node"] == first][0]["reachable"] is False
+    assert next(c for c in changes if c["node"] == first)["reachable"] is False
     followers = [c for c in changes if c["node"] != first and c["reachable"]]
     assert followers[0]["sees"] is None
-
-
-def kill(pid: int) -> None:
-    import os
-    import signal
-
-    os.kill(pid, signal.SIGKILL)

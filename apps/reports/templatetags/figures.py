@@ -9,6 +9,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from engine import text
+
 register = template.Library()
 NOTHING = "–"
 
@@ -56,14 +58,8 @@ def moment(value: float | None) -> str:
 
 @register.filter
 def percent(share: float | None) -> str:
-    """0.96 -> "96.0 %", never rounded up to 100."""
-    if share is None:
-        return NOTHING
-    if share >= 1:
-        return "100 %"
-    digits = 1 if share < 0.99 else 2 if share < 0.999 else 3
-    cut = 10**digits
-    return f"{int(share * 100 * cut + 1e-9) / cut:.{digits}f} %"
+    """0.9604 -> "96.04 %"; 100 % only where nothing is missing."""
+    return NOTHING if share is None else text.share(share)
 
 
 @register.filter
@@ -97,8 +93,8 @@ def _time(value: datetime | str | None, form: str) -> SafeString | str:
             return value
     if value is None:
         return NOTHING
-    text = age(value) if form == "ago" else f"{value:%Y-%m-%d %H:%M} UTC"
-    return format_html('<time datetime="{}" data-form="{}">{}</time>', value.isoformat(), form, text)
+    shown = age(value) if form == "ago" else f"{value:%Y-%m-%d %H:%M} UTC"
+    return format_html('<time datetime="{}" data-form="{}">{}</time>', value.isoformat(), form, shown)
 
 
 @register.filter
@@ -129,8 +125,8 @@ def beats(recent: Iterable[Any]) -> list[str]:
 @register.filter
 def label(name: str) -> str:
     """time_to_detect -> "Time to detect"."""
-    text = str(name).replace("_", " ").strip()
-    return text[:1].upper() + text[1:]
+    words = str(name).replace("_", " ").strip()
+    return words[:1].upper() + words[1:]
 
 
 @register.simple_tag
@@ -167,8 +163,8 @@ def _evidence(item: dict[str, Any]) -> dict[str, Any]:
 @register.filter
 def finding(found: dict[str, Any]) -> str:
     """A finding in words: its own text, or its parts by name."""
-    if text := found.get("text"):
-        return str(text)
+    if told := found.get("text"):
+        return str(told)
     return ", ".join(f"{label(name)}: {value}" for name, value in found.items())
 
 
@@ -178,3 +174,26 @@ def took(run: Any) -> float | None:
     return since(
         run.finished_at and run.finished_at.timestamp(), run.started_at and run.started_at.timestamp()
     )
+
+
+@register.filter
+def judged(report: dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Every promise of a result with what was measured; that all is as it was is always one of them."""
+    if not report:
+        return []
+    items = [*report.get("expectations", []), *report.get("checks", [])]
+    if not any(item["name"] == "clean" for item in items):
+        items.append(_clean(report))
+    return items
+
+
+def _clean(report: dict[str, Any]) -> dict[str, Any]:
+    verdict = {True: "clean", False: "stuck"}.get(report.get("clean"), "unknown")
+    measured = report.get("clean_text") or "nobody could read it back"
+    return {
+        "name": "clean",
+        "verdict": verdict,
+        "headline": measured,
+        "expected": "everything as it was",
+        "measured": measured,
+    }

@@ -8,11 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.experiments.models import Experiment
-from apps.experiments.services import save_experiment
+from apps.experiments.services import import_experiment
 from apps.runs import services
 from apps.runs.models import Run
 from engine.errors import EngineError
-from engine.experiment import load
 from engine.verdict import Verdict
 
 LOOK = 0.5  # seconds between two looks at the run
@@ -50,8 +49,7 @@ class Command(BaseCommand):
             text = path.read_text()
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{path} cannot be read: {error}", returncode=BAD_INPUT) from None
-        name = _name_in(text)
-        return save_experiment(text, by=by, instance=Experiment.objects.filter(name=name).first())
+        return import_experiment(text, by=by)
 
     def _follow(self, run: Run) -> Run:
         last = 0
@@ -76,8 +74,3 @@ class Command(BaseCommand):
         if status := Verdict.of(run.verdict or "unknown").exit_status:
             self.stdout.flush()
             sys.exit(status)
-
-
-def _name_in(text: str) -> str:
-    data, _ = load(text)
-    return str(data.get("name", "")).strip() if isinstance(data, dict) else ""

@@ -1,0 +1,3 @@
+from tests.apps.addresses import answering, gone, silent, state, victim
+
+__all__ = ["answering", "gone", "silent", "state", "victim"]
