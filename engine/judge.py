@@ -116,7 +116,7 @@ def judge(directory: Path, *, ending: str = "finished", reason: str = "") -> dic
     main = run.experiment.steady_state[0]
     figures = _recovery(run, main, _worst_recovery(recovered[main.name]))
     checks, operations = _checks(run)
-    expectations = _expectations(run, recovered, checks, figures)
+    expectations = _expectations(run, recovered, checks, ending)
     clean = _clean(run)
     verdicts = [j.verdict for j in [*expectations, *checks, clean]]
     verdict = worst(verdicts)
@@ -249,13 +249,15 @@ def _checks(run: Recorded) -> tuple[list[Judgement], dict[str, Any] | None]:
 
 
 def _expectations(
-    run: Recorded, recovered: dict[str, list[Recovered]], checks: list[Judgement], figures: dict[str, Any]
+    run: Recorded, recovered: dict[str, list[Recovered]], checks: list[Judgement], ending: str
 ) -> list[Judgement]:
     expect, every = run.experiment.expect, [r for found in recovered.values() for r in found]
     found = []
     if run.experiment.faults:
         limit = expect.recover_within
-        found.append(_recovers(every, limit if limit is not None else run.experiment.recovery.timeout, run))
+        found.append(
+            _recovers(every, limit if limit is not None else run.experiment.recovery.timeout, run, ending)
+        )
     if expect.detect_within is not None:
         found.append(_detects(every, expect.detect_within))
     for bound in (expect.availability, expect.p99):
@@ -274,7 +276,7 @@ def _expectations(
     return found
 
 
-def _recovers(every: list[Recovered], limit: float, run: Recorded) -> Judgement:
+def _recovers(every: list[Recovered], limit: float, run: Recorded, ending: str) -> Judgement:
     expected = f"≤ {text.seconds(limit)} from injected"
     if len(every) < len(run.experiment.faults) or not every:
         return Judgement("recovers", Verdict.UNKNOWN, "not every fault was injected", expected, "not tested")
@@ -282,6 +284,10 @@ def _recovers(every: list[Recovered], limit: float, run: Recorded) -> Judgement:
     if not broken:
         return Judgement(
             "recovers", Verdict.HELD, "it was never out of tolerance", expected, "never out of tolerance"
+        )
+    if any(r.from_injected is None for r in broken) and ending != "finished":
+        return Judgement(
+            "recovers", Verdict.UNKNOWN, "the run ended before it could be seen", expected, "not seen"
         )
     if any(r.from_injected is None for r in broken):
         stable = text.seconds(run.experiment.recovery.stable)

@@ -1,6 +1,7 @@
 """From a worker to every browser that looks: one Redis message, whatever their number.
 
-What is published has been stored before, so a lost message delays a page and never falsifies it.
+What is published has been stored before, so a lost message delays a page and never falsifies it:
+the page fetches what it missed from the database.
 """
 
 import logging
@@ -13,8 +14,6 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 PREFIX = "chaosboard:live:"
-KEPT = 256  # messages kept in the stream of a channel, for readers that come late
-KEPT_FOR = 3600  # seconds after its last message
 PATIENCE = 0.1  # seconds for connecting, and again for the answer
 BREAK = 1.0  # seconds in which a server that was away is not asked again
 
@@ -43,13 +42,8 @@ class Publisher:
         """Whether the message went out; `payload` is a JSON list of events numbered from `first_n`."""
         if time.monotonic() < self._away_until:
             return False
-        name = PREFIX + channel
-        pipe = self._client.pipeline(transaction=False)
-        pipe.xadd(name, {"n": first_n, "events": payload}, maxlen=KEPT, approximate=True)
-        pipe.expire(name, KEPT_FOR)
-        pipe.publish(name, b"%d:%s" % (first_n, payload))
         try:
-            pipe.execute()
+            self._client.publish(PREFIX + channel, b"%d:%s" % (first_n, payload))
         except (redis.RedisError, OSError) as error:
             self._away_until = time.monotonic() + BREAK
             log.info("live: %s was not published: %s", channel, error)

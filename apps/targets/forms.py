@@ -68,6 +68,11 @@ class NodeForm(forms.Form):
         about = {name: (cls.__doc__ or "").strip().split("\n")[0] for name, cls in chosen_drivers()}
         return [(d, about[d], [self[name] for name in names]) for d, names in self.parameters.items()]
 
+    @property
+    def filled(self) -> bool:
+        """Whether anything was written; a driver's fields come filled in, so they do not tell."""
+        return any(self.cleaned_data.get(name) for name in ("name", "address", "upstream", "control"))
+
     def to_node(self) -> dict[str, Any]:
         data = self.cleaned_data
         node = {key: data[key] for key in ("name", "address", "upstream") if data.get(key)}
@@ -115,6 +120,8 @@ class TargetForm(forms.Form):
     )
 
     def __init__(self, data: Any = None, *, instance: Target | None = None) -> None:
+        if data is not None and "nodes-TOTAL_FORMS" not in data:
+            data = {**data.dict(), "nodes-TOTAL_FORMS": "0", "nodes-INITIAL_FORMS": "0"}
         super().__init__(data, initial=_initial(instance))
         self.fields["kind"].choices = [(name, name) for name in PROBES.names()]
         rows = [_row(node) for node in instance.nodes.all()] if instance else []
@@ -128,11 +135,8 @@ class TargetForm(forms.Form):
     @property
     def rows(self) -> list[NodeForm]:
         """The rows that were filled in and not removed."""
-        return [
-            row
-            for row in self.nodes.forms
-            if (row.has_changed() or row.initial) and not row.cleaned_data.get("DELETE")
-        ]
+        found = [row for row in self.nodes.forms if row.filled or row.initial]
+        return [row for row in found if not row.cleaned_data.get("DELETE")]
 
     def data_of_target(self) -> dict[str, Any]:
         data = {key: self.cleaned_data[key] for key in ("name", "kind", "description")}

@@ -52,10 +52,10 @@ export class Charts {
       range: [-4, 104], tickmode: 'array', tickvals: [0, 50, 100], ticktext: ['0 %', '50 %', '100 %'],
     }, { labels: true })
     this._chart('latency', 'Latency', 'from the scheduled time of each look', latencyTraces(this, intervals, probes), {
-      rangemode: 'tozero', ticksuffix: ' ms', nticks: 4, tickmode: 'auto',
+      rangemode: 'tozero', ticksuffix: ' ms', nticks: 5, tickmode: 'auto',
     })
     if (hasOperations) {
-      this._chart('operations', 'Operations', 'a second', operationTraces(this, intervals), { rangemode: 'tozero', nticks: 4, tickmode: 'auto' })
+      this._chart('operations', 'Operations', 'a second', operationTraces(this, intervals), { rangemode: 'tozero', nticks: 5, tickmode: 'auto' })
     }
     if (hasLeader) this._leader()
     this.root.dataset.drawn = String(this.ledger.last)

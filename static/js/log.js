@@ -6,7 +6,7 @@ const SHOWN = 400
 const WRITERS = {
   run: (data) => ['', `run of “${data.name}” on ${data.target}`],
   phase: (data) => ['muted', data.text ? `${data.phase}: ${data.text}` : data.phase],
-  fault: (data) => (data.state === 'planned' ? null : [faultClass(data.state), `${data.line}: ${data.state}`, data.text]),
+  fault: (data) => (data.state === 'planned' ? null : [faultClass(data.state), `${data.line}: ${data.state}`, data.text === data.line ? '' : data.text]),
   leader: (data) => ['', leaderText(data)],
   note: (data) => [{ warn: 'warn-text', error: 'bad-text' }[data.level] ?? '', data.text],
   fact: (data) => ['ok-text', data.text],

@@ -20,6 +20,15 @@ function replace(old, fresh) {
   old.replaceChildren(...fresh.childNodes)
 }
 
+let soon = null
+
+/** What cannot be asked for now is asked for again in a while. */
+const ask = () => refresh().catch(() => {})
+
 export function keepFresh() {
-  setInterval(() => refresh().catch(() => {}), EVERY)
+  setInterval(ask, EVERY)
+  document.addEventListener('hurtchange', () => {
+    clearTimeout(soon)
+    soon = setTimeout(ask, 700)
+  })
 }

@@ -26,7 +26,9 @@ function take(event) {
 function show() {
   if (!fresh.length) return
   heardAt = performance.now()
-  log.add(fresh.splice(0))
+  const events = fresh.splice(0)
+  log.add(events)
+  if (events.some((event) => event.kind === 'fault')) document.dispatchEvent(new Event('hurtchange'))
   timeline.draw()
   showHead()
   showFacts()
@@ -70,7 +72,7 @@ function showFacts() {
   }
   if (ledger.lanes.size) rows.push(row('Leader', make('b', '', leader ?? 'none')))
   for (const fault of ledger.faults.values()) {
-    const text = fault.text && fault.text !== fault.state ? make('small', 'muted block-text', fault.text) : ''
+    const text = fault.text && ![fault.state, fault.line].includes(fault.text) ? make('small', 'muted block-text', fault.text) : ''
     rows.push(row(fault.line, pill(fault.state), text))
   }
   byId('facts').replaceChildren(...rows.flat())
@@ -82,7 +84,8 @@ function showVerdict() {
   if (!verdict) return
   place.hidden = false
   place.className = `banner ${{ held: 'ok', violated: 'bad' }[verdict.verdict] ?? ''}`
-  const ending = verdict.ending === 'finished' ? '' : `The run was ${verdict.ending}. `
+  const told = verdict.headline.toLowerCase().includes(verdict.ending)
+  const ending = verdict.ending === 'finished' || told ? '' : `The run was ${verdict.ending}. `
   const link = make('a', 'btn primary', 'Open the report')
   link.href = place.dataset.report
   place.replaceChildren(pill(verdict.verdict), make('div', 'grow strong', ending + verdict.headline), link)

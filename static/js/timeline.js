@@ -73,7 +73,7 @@ export class Timeline {
     const step = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1800, 3600].find((size) => this.end / size <= 8) ?? this.end
     const scale = make('div', 'scale')
     for (let at = 0; at <= this.end; at += step) {
-      const tick = make('span', 'num', `${at} s`)
+      const tick = make('span', at > this.end * 0.97 ? 'num end' : 'num', `${at} s`)
       tick.style.left = `${(at / this.end) * 100}%`
       scale.append(tick)
     }

@@ -19,9 +19,9 @@ export function milliseconds(value) {
 export function percent(share) {
   if (share === null || share === undefined) return '–'
   if (share >= 1) return '100 %'
-  const digits = share < 0.99 ? 1 : share < 0.999 ? 2 : 3
-  const cut = 10 ** digits
-  return `${(Math.floor(share * 100 * cut + 1e-9) / cut).toFixed(digits)} %`
+  const text = (share * 100).toFixed(2)
+  if (share === 0) return '0 %'
+  return text === '100.00' ? '> 99.99 %' : `${text} %`
 }
 
 export const count = (value) => (value === null || value === undefined ? '–' : value.toLocaleString('en'))

@@ -6,7 +6,6 @@ cd "$(dirname "$0")"
 
 PLOTLY=4.1.1
 HTMX=4.0.1
-ALPINE=3.17.4
 INTER=5.3.0
 
 work=$(mktemp -d)
@@ -33,21 +32,13 @@ unpack htmx.org "$HTMX" htmx
 take htmx dist/htmx.min.js htmx/htmx.min.js
 take htmx LICENSE htmx/LICENSE
 
-unpack @alpinejs/csp "$ALPINE" alpine
-take alpine dist/cdn.min.js alpine/alpine-csp.min.js
-
 unpack @fontsource-variable/inter "$INTER" inter
 take inter files/inter-latin-wght-normal.woff2 inter/inter-latin.woff2
 take inter files/inter-latin-ext-wght-normal.woff2 inter/inter-latin-ext.woff2
 take inter LICENSE inter/LICENSE
 
-# The Alpine package carries no licence file of its own; its package.json says MIT.
-node -e 'const p = require(process.argv[1]); console.log(`${p.name} ${p.version}\nLicence: ${p.license}, ${p.author}\nhttps://github.com/alpinejs/alpine/blob/main/LICENSE.md`)' \
-  "$work/alpine/package.json" > alpine/LICENSE
-
 cat > VERSIONS <<END
 plotly.js-cartesian-dist-min $PLOTLY  MIT      charts (cartesian traces only)
 htmx.org                     $HTMX  0BSD     partial page updates
-@alpinejs/csp                $ALPINE MIT     small behaviour in the page, without eval
 @fontsource-variable/inter   $INTER  OFL-1.1  the typeface
 END

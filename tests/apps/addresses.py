@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 SERVER = """
-import socket, time
+import socket
 listener = socket.create_server(("127.0.0.1", 0))
 print(listener.getsockname()[1], flush=True)
 while True:
@@ -47,6 +47,15 @@ def silent() -> str:
 
 @pytest.fixture
 def victim() -> Iterator[Victim]:
+    yield from _serving()
+
+
+@pytest.fixture
+def another() -> Iterator[Victim]:
+    yield from _serving()
+
+
+def _serving() -> Iterator[Victim]:
     process = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
     assert process.stdout
     yield Victim(process.pid, f"127.0.0.1:{process.stdout.readline().strip()}")

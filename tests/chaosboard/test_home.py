@@ -65,3 +65,9 @@ def test_every_page_forbids_what_is_not_its_own(client):
     policy = client.get(reverse("login")).headers["Content-Security-Policy"]
     assert "script-src 'self'" in policy
     assert "unsafe" not in policy
+
+
+def test_a_name_that_the_board_does_not_go_by_is_answered_with_the_remedy(client):
+    response = client.get("/", headers={"Host": "evil.example"})
+    assert response.status_code == 400
+    assert "ALLOWED_HOSTS" in response.content.decode()
