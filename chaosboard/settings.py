@@ -166,17 +166,6 @@ USE_I18N = False
 
 # Messages between processes. Without Redis the board still shows, halts and heals.
 REDIS_URL = _redis_url(CHAOSBOARD_STATE)
-if REDIS_URL:
-    # redis-py closes idle connections after 5 s unless told otherwise
-    _layer = "channels_redis.pubsub.RedisPubSubChannelLayer"
-    CHANNEL_LAYERS = {
-        "default": {
-            "BACKEND": _layer,
-            "CONFIG": {"hosts": [{"address": REDIS_URL, "socket_timeout": None}]},
-        }
-    }
-else:
-    CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
 
 # Two queues: `runs` for executions, which take as long as they take, `control` for the ticks
 CELERY_BROKER_URL = REDIS_URL or "memory://"
@@ -212,6 +201,7 @@ LOGGING = {
     "loggers": {
         "django.server": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"handlers": [], "propagate": False},  # the page says it
         "httpx": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
     },

@@ -1,5 +1,6 @@
 from typing import Any
 
+from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
@@ -36,6 +37,8 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 def bad_request(request: HttpRequest, exception: Any = None) -> HttpResponse:
     message = "The request could not be read. Go back, load the page again and try once more."
+    if isinstance(exception, DisallowedHost):
+        message = "The board does not go by this name. Add the name in the address to ALLOWED_HOSTS."
     return render(request, "error.html", {"status": 400, "message": message}, status=400)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
-from django.db import models, transaction
+from django.db import IntegrityError, models, transaction
 from django.utils import timezone
 
 from apps.targets.examine import examine, release
@@ -33,7 +33,10 @@ def save_target(
     described, description = _read(data, instance)
     known = {node.name: node.to_engine() for node in instance.nodes.all()} if instance else {}
     with examine(described, known=known, force=force):
-        target = _store(described, description, instance, by)
+        try:
+            target = _store(described, description, instance, by)
+        except IntegrityError:  # somebody else took the name in the meantime
+            raise BadInput([Problem("name", _taken(described.name))]) from None
     release(known.values(), keeping=described.nodes)
     return target
 
@@ -99,10 +102,14 @@ def _read(data: object, instance: Target | None) -> tuple[EngineTarget, str]:
     name = str(rest.get("name") or "").strip()
     taken = Target.objects.filter(name=name).exclude(pk=instance.pk if instance else None)
     if name and taken.exists():
-        problems.append(Problem("name", f"there is a service called “{name}” already; choose another name"))
+        problems.append(Problem("name", _taken(name)))
     if problems or described is None:
         raise BadInput(problems)
     return described, str(data.get("description") or "").strip()
+
+
+def _taken(name: str) -> str:
+    return f"there is a service called “{name}” already; choose another name"
 
 
 def _texts(data: Mapping[Any, Any]) -> list[Problem]:

@@ -2,7 +2,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Router
+from ninja import Router, Status
 
 from apps.experiments import services
 from apps.experiments.models import Experiment
@@ -32,7 +32,7 @@ def index(request: HttpRequest) -> Any:
 
 @router.post("", response={201: dict[str, Any]}, summary="Save a new experiment", openapi_extra=DOCUMENT)
 def create(request: HttpRequest) -> Any:
-    return 201, _save(request, None)
+    return Status(201, _save(request, None))
 
 
 @router.get("/{int:pk}", summary="One experiment with its document")
@@ -53,7 +53,7 @@ def delete(request: HttpRequest, pk: int) -> Any:
 @router.post("/{int:pk}/start", response={202: dict[str, Any]}, summary="Ask for a run")
 def start(request: HttpRequest, pk: int) -> Any:
     run = request_run(_get(pk), by=request.user, trigger="api")
-    return 202, summary(run)
+    return Status(202, summary(run))
 
 
 def _get(pk: int) -> Experiment:

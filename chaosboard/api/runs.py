@@ -3,7 +3,7 @@ from typing import Annotated, Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Query, Router
+from ninja import Query, Router, Status
 
 from apps.reports import pages
 from apps.runs import services
@@ -65,7 +65,7 @@ def abort(request: HttpRequest, pk: int) -> Any:
     run = get_object_or_404(_all(), pk=pk)
     if not services.abort(run, request.user):
         raise Refused(f"Run {pk} is over already.")
-    return 202, summary(_all().get(pk=pk))
+    return Status(202, summary(_all().get(pk=pk)))
 
 
 def summary(run: Run) -> dict[str, Any]:

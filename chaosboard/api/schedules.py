@@ -2,7 +2,7 @@ from typing import Any
 
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Router
+from ninja import Router, Status
 
 from apps.schedules import cron, services
 from apps.schedules.models import Schedule
@@ -28,13 +28,13 @@ def index(request: HttpRequest) -> Any:
 
 @router.post("", response={201: dict[str, Any]}, summary="Set a time", openapi_extra=SCHEDULE)
 def create(request: HttpRequest) -> Any:
-    return 201, _schedule(services.save_schedule(body(request), by=request.user.get_username()))
+    return Status(201, _schedule(services.save_schedule(body(request), by=request.user.get_username())))
 
 
 @router.delete("/{int:pk}", response={204: None}, summary="Delete a schedule")
 def delete(request: HttpRequest, pk: int) -> Any:
     services.delete_schedule(get_object_or_404(Schedule, pk=pk))
-    return 204, None
+    return Status(204, None)
 
 
 def _schedule(schedule: Schedule) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from typing import Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Router
+from ninja import Router, Status
 
 from apps.targets import services
 from apps.targets.models import Node, Target
@@ -49,7 +49,7 @@ def index(request: HttpRequest) -> Any:
 
 @router.post("", response={201: dict[str, Any]}, summary="Register a service", openapi_extra=SERVICE)
 def create(request: HttpRequest) -> Any:
-    return 201, _save(request, None)
+    return Status(201, _save(request, None))
 
 
 @router.get("/{int:pk}", summary="One service")
@@ -65,7 +65,7 @@ def update(request: HttpRequest, pk: int) -> Any:
 @router.delete("/{int:pk}", response={204: None}, summary="Delete a service that is not in use")
 def delete(request: HttpRequest, pk: int) -> Any:
     services.delete_target(get_object_or_404(_all(), pk=pk))
-    return 204, None
+    return Status(204, None)
 
 
 @router.post("/{int:pk}/check", summary="Can it be reached, can it be hurt, who leads?")

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from chaosboard import processes
+
 SERVER = """
 import socket
 listener = socket.create_server(("127.0.0.1", 0))
@@ -30,6 +32,13 @@ def state(settings, monkeypatch, tmp_path: Path) -> Path:
     settings.CHAOSBOARD_STATE = tmp_path
     monkeypatch.setenv("CHAOSBOARD_STATE", str(tmp_path))
     return tmp_path
+
+
+@pytest.fixture
+def links(state: Path) -> Iterator[None]:
+    """Ends the link proxy that the test's board started."""
+    yield
+    assert processes.stop(processes.marked(state)) == []
 
 
 @pytest.fixture

@@ -1,3 +1,3 @@
-from tests.apps.addresses import another, answering, gone, silent, state, victim
+from tests.apps.addresses import another, answering, gone, links, silent, state, victim
 
-__all__ = ["another", "answering", "gone", "silent", "state", "victim"]
+__all__ = ["another", "answering", "gone", "links", "silent", "state", "victim"]

@@ -101,7 +101,7 @@ def test_a_pid_that_does_not_hold_the_port_is_refused(victim: Victim, another: V
     assert f"Port {port} is held by pid {another.pid}" in refusal(data)["nodes.0.driver"]
 
 
-def test_a_link_cannot_listen_where_another_process_does(answering, victim: Victim):
+def test_a_link_cannot_listen_where_another_process_does(links, answering, victim: Victim):
     data = service({"address": answering, "upstream": victim.address})
     assert "is held by pid" in refusal(data)["nodes.0.upstream"]
 
@@ -115,6 +115,20 @@ def test_one_bad_node_stores_none(answering, silent):
 def test_two_services_cannot_have_one_name(answering):
     services.save_target(service({"address": answering}))
     assert "already" in refusal(service({"address": answering}))["name"]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_name_that_is_taken_while_the_nodes_are_looked_at_is_refused(answering, monkeypatch):
+    look = services.inspect.check
+
+    def slowly(target, *args):
+        factories.target("orders")
+        return look(target, *args)
+
+    monkeypatch.setattr("apps.targets.examine.inspect.check", slowly)
+    with pytest.raises(BadInput, match="already"):
+        services.save_target(service({"address": answering}))
+    assert Target.objects.get().kind == "memory"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +205,7 @@ def test_a_check_says_who_is_there(answering, silent):
     assert [(n.up, n.answer != "") for n in target.nodes.all()] == [(True, True), (False, True)]
 
 
-def test_a_link_is_opened_for_a_service_and_closed_with_it(victim: Victim, silent):
+def test_a_link_is_opened_for_a_service_and_closed_with_it(links, victim: Victim, silent):
     target = services.save_target(service({"address": silent, "upstream": victim.address}))
     host, _, port = silent.partition(":")
     socket.create_connection((host, int(port)), timeout=5).close()
