@@ -137,7 +137,7 @@ def row(server: servers.Server, kind: str, params: dict[str, str], every: float,
     within = sum(difference <= bound for difference in off)
     print(
         f"{server.name:<14}{every * 1e3:>6.0f} ms{len(samples):>9,}{median(off or [0]) * 1e3:>12.2f} ms"
-        f"{max(off, default=0) * 1e3:>12.2f} ms{bound * 1e3:>10.0f} ms{within:>7}/{len(off)}"
+        f"{max(off, default=0) * 1e3:>12.2f} ms{bound * 1e3:>10.0f} ms{within:>7}/{times}"
         f"{disturbed:>11}{share:>9.0%}",
         flush=True,
     )

@@ -121,7 +121,7 @@ class Process(Driver):
         if not processes.is_local(host):
             return f"{node.name} is at {host}, which is not this host; its process cannot be controlled from here."
         holders = processes.listeners(port)
-        family = {pid, *(p["pid"] for p in processes.tree(pid)), *processes.ancestors(pid)}
+        family = {one["pid"] for one in processes.tree(pid)}
         if holders and not holders & family:
             return f"Port {port} is held by {describe(min(holders))}, not by {describe(pid)}."
         return ""

@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 
 from chaosboard import ports, processes
 from engine.processes import listeners
@@ -46,3 +48,43 @@ def server(tmp_path: Path) -> Iterator[Server]:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
     child.wait()
+
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page of Debian's Chromium; whatever its console complains of fails the test.
+
+    In a test marked `torn_sockets` Chromium may report connections that broke, and nothing else.
+    """
+    path = shutil.which("chromium")
+    assert path, "chromium is missing: apt-get install chromium"
+    complaints: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        one = browser.new_page(viewport={"width": 1440, "height": 900})
+        one.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+        one.on("pageerror", lambda error: complaints.append(str(error)))
+        yield one
+        browser.close()
+    if request.node.get_closest_marker("torn_sockets"):
+        complaints = [c for c in complaints if "WebSocket connection" not in c and "net::ERR_" not in c]
+    assert complaints == []
+
+
+def log_in(page: Page, board: Board) -> None:
+    page.goto(f"{board.url}/")
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(board.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(f"{board.url}/")
+
+
+def points(page: Page) -> int:
+    return int(page.locator("[data-points]").first.get_attribute("data-points") or 0)
+
+
+def last_event(page: Page) -> int:
+    return int(page.locator("body").get_attribute("data-last-event") or 0)

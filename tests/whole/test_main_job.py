@@ -1,54 +1,24 @@
 """What a user does, in a real Chromium: log in, register a service, hurt it, watch it, read the report."""
 
 import os
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from tests.board import Board
 from tests.waiting import until
-from tests.whole.conftest import Server
+from tests.whole.conftest import Server, last_event, log_in, points
 
 pytestmark = [pytest.mark.browser, pytest.mark.systems]
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
 PATIENCE = 60_000  # ms, for what the board does and not the page
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    """A page of Debian's Chromium; whatever its console complains of fails the test."""
-    path = shutil.which("chromium")
-    assert path, "chromium is missing: apt-get install chromium"
-    complaints: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        one = browser.new_page(viewport={"width": 1440, "height": 900})
-        one.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
-        one.on("pageerror", lambda error: complaints.append(str(error)))
-        yield one
-        browser.close()
-    assert complaints == []
-
-
-def points(page: Page) -> int:
-    return int(page.locator("[data-points]").first.get_attribute("data-points") or 0)
-
-
-def last_event(page: Page) -> int:
-    return int(page.locator("body").get_attribute("data-last-event") or 0)
 
 
 def test_the_main_job(board: Board, server: Server, page: Page, tmp_path: Path) -> None:
     pid_file = tmp_path / "server.pid"
     pid_file.write_text(str(server.pid))
 
-    page.goto(f"{board.url}/")
-    page.get_by_label("Name").fill("admin")
-    page.get_by_label("Password").fill(board.password)
-    page.get_by_role("button", name="Sign in").click()
+    log_in(page, board)
 
     page.get_by_role("navigation").get_by_role("link", name="Services").click()
     page.get_by_role("link", name="Register").first.click()

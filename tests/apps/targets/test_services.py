@@ -89,7 +89,7 @@ def test_a_pid_that_is_gone_is_refused_even_by_force(silent, gone):
     assert f"no process with pid {gone}" in refusal(data, force=True)["nodes.0.driver"]
 
 
-@pytest.mark.parametrize("pid", [1, os.getpid()])
+@pytest.mark.parametrize("pid", [1, os.getpid()], ids=["first", "own"])
 def test_the_board_and_the_host_are_never_victims(answering, pid):
     why = refusal(service({"address": answering, "driver": {"process": {"pid": pid}}}), force=True)
     assert "never" in why["nodes.0.driver"]

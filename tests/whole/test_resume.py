@@ -1,0 +1,65 @@
+"""A run page goes on without a gap when the web server, Redis and the page itself were gone meanwhile."""
+
+import os
+import signal
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from chaosboard import processes
+from tests.board import Board
+from tests.waiting import until
+from tests.whole.conftest import last_event, log_in
+
+pytestmark = [pytest.mark.browser, pytest.mark.systems]
+
+
+def kill(board: Board, part: str) -> None:
+    """kill -9, and wait until the supervisor has brought it back."""
+    (process,) = [p for p in processes.marked(board.state) if processes.part(p) == part]
+    came_up = board.command.printed().count(f"  {part} ")
+    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: board.command.printed().count(f"  {part} ") >= came_up + 2)  # that it died, that it is up
+
+
+@pytest.mark.torn_sockets
+def test_no_event_is_missed_and_none_comes_twice(board: Board, page: Page) -> None:
+    nodes = [{"name": f"n{i}", "address": f"127.0.0.1:{i}", "driver": {"memory": {}}} for i in (1, 2, 3)]
+    board.api("POST", "services", {"name": "simulated", "kind": "memory", "nodes": nodes, "force": True})
+    experiment = board.api(
+        "POST",
+        "experiments",
+        {
+            "name": "all nodes pause",
+            "target": "simulated",
+            "steady_state": [{"probe": "memory", "tolerance": {"availability": ">= 99%"}}],
+            "baseline": "8s",
+            "faults": [{"at": "0s", "for": "4s", "pause": {"nodes": ["all"]}}],
+            "recovery": {"timeout": "30s", "stable": "8s"},
+        },
+    )
+    log_in(page, board)
+    run = board.api("POST", f"experiments/{experiment['id']}/start")
+    page.goto(f"{board.url}/runs/{run['id']}/")
+    until(lambda: last_event(page) > 5)
+
+    kill(board, "web")
+    before = last_event(page)
+    until(lambda: last_event(page) > before)
+
+    kill(board, "redis")
+    before = last_event(page)
+    until(lambda: last_event(page) > before)
+
+    expect(page.locator("body")).to_have_attribute("data-connection", "over", timeout=60_000)
+    stored = board.api("GET", f"runs/{run['id']}/events?limit=1000")
+    events = stored["events"] if isinstance(stored, dict) else stored
+    assert [e["n"] for e in events] == list(range(1, len(events) + 1))
+    assert last_event(page) == len(events)
+    shown = [int(row.get_attribute("data-n") or 0) for row in page.locator("#events li[data-n]").all()]
+    assert len(shown) == len(set(shown))
+    told = {e["n"] for e in events if e["kind"] in ("fault", "verdict")}
+    assert told <= set(shown)
+    intervals = sum(e["kind"] == "interval" for e in events)
+    drawn = int(page.locator("#chart-availability").get_attribute("data-points") or 0)
+    assert drawn >= intervals
