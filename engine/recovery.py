@@ -87,7 +87,10 @@ def availability(readings: Readings, start: int | None = None, end: int | None =
 
 
 def measures(readings: Readings) -> dict[str, float | None]:
-    """Every measure of `engine.tolerance` over these readings; latencies in seconds, of good ones."""
+    """Every measure of `engine.tolerance`; latencies in seconds, from the scheduled times.
+
+    They are those of good readings: a refused connection is fast, and no merit.
+    """
     latency = (readings.completed - readings.scheduled)[readings.good]
     names, quantiles = ("p50", "p99", "max"), (50, 99, 100)
     found: dict[str, float | None] = {"availability": availability(readings), **dict.fromkeys(names)}

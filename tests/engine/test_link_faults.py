@@ -69,6 +69,8 @@ def test_a_delayed_link_is_as_much_slower_as_was_said(folder: Path, upstream: in
 def test_a_cut_link_is_an_outage_that_ends_with_it(folder: Path, upstream: int) -> None:
     result = perform(folder, upstream, partition={"nodes": ["one"]})
     assert result["verdict"] == "held", result["headline"]
-    assert result["phases_measured"][1]["availability"] < 0.2
+    assert (
+        result["phases_measured"][1]["availability"] < 0.5
+    )  # those that waited for the end of the cut were good
     assert result["recovery"]["worst_outage"] == pytest.approx(2.0, abs=0.8)
     assert "nothing of it is left on the link" in result["clean_text"]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -146,4 +147,4 @@ def test_each_change_of_a_node_s_view_of_the_leader_is_written_once(
     assert {c["sees"] for c in followers} - {None} == {followers[-1]["sees"]} != {first}
     for node in {c["node"] for c in followers}:  # a view is written when it changes, and only then
         views = [(c["sees"], c["reachable"]) for c in leaders(tmp_path) if c["node"] == node]
-        assert all(a != b for a, b in zip(views, views[1:], strict=False))
+        assert all(a != b for a, b in pairwise(views))
