@@ -20,7 +20,7 @@ up: $(BOARD)
 	@exec $(BIN)/python -m chaosboard.supervisor
 
 test: $(TOOLS)
-	@.ci/chromium
+	@.ci/package chromium chromium 'the browser test'
 	@BIN=$(BIN) .ci/test $(TESTS)
 
 lint: $(TOOLS)
@@ -30,6 +30,7 @@ lint: $(TOOLS)
 	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_architecture.py
 
 bench: $(TOOLS)
+	@.ci/package nginx-light nginx 'the bench of outages'
 	@$(BIN)/python -m bench $(ONLY)
 
 vendor:

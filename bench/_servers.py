@@ -3,7 +3,6 @@
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -46,18 +45,16 @@ def valkey() -> Iterator[Server]:
 
 
 @contextmanager
-def http() -> Iterator[Server]:
-    """nginx where it is installed, else the plainest server of our own: both answer at once when they run."""
+def nginx() -> Iterator[Server]:
     port = free_port()
-    if nginx := shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin"):
-        with tempfile.TemporaryDirectory() as directory:
-            config = Path(directory, "nginx.conf")
-            config.write_text(NGINX.format(directory=directory, port=port))
-            with _serving("nginx", [nginx, "-p", directory, "-c", str(config)], port) as server:
-                yield server
-        return
-    with _serving("HTTP, own", [sys.executable, "-m", "bench._answer", str(port)], port) as server:
-        yield server
+    found = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    if found is None:
+        raise SystemExit("nginx is missing, and this bench needs it: install the package nginx-light")
+    with tempfile.TemporaryDirectory() as directory:
+        config = Path(directory, "nginx.conf")
+        config.write_text(NGINX.format(directory=directory, port=port))
+        with _serving("nginx", [found, "-p", directory, "-c", str(config)], port) as server:
+            yield server
 
 
 def free_port() -> int:

@@ -158,7 +158,7 @@ def main() -> int:
     with servers.valkey() as server:
         for every in INTERVALS:
             good &= row(server, "redis", {}, every, times)
-    with servers.http() as server:
+    with servers.nginx() as server:
         for every in INTERVALS:
             good &= row(server, "http", {}, every, times)
     print(f"truth: {'every' if good else 'NOT every'} outage was measured within its bound")
