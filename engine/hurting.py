@@ -65,7 +65,9 @@ class Hurting:
         if time.monotonic() - self._beat >= HEARTBEAT and self.unfinished():
             self._beat = time.monotonic()
             for hurt in self.hurts:
-                if hurt.state in ("injecting", "active"):
+                if hurt.state == "active" and all(undo.over(self.state, r) for r in hurt.records):
+                    self._tell(hurt, *outcome(self.state, hurt.records))  # by the warden, or by hand
+                elif hurt.state in ("injecting", "active"):
                     for record in hurt.records:
                         undo.renew(self.state, record)
             warden.ensure(self.state)

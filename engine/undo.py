@@ -163,7 +163,8 @@ def heal(state: Path, id: str, *, patience: float = PATIENCE) -> Healed | None:
         name = {True: "clean", False: "stuck", None: "unverified"}[found.gone]
         done = replace(record, state=name, text=found.text, healed_at=time.time())
         if name == "clean":
-            files.write(folder(state) / "done" / f"{id}.json", asdict(done))
+            kept = replace(done, captured={})  # what it captured may hold secrets, and is needed no more
+            files.write(folder(state) / "done" / f"{id}.json", asdict(kept))
             (folder(state) / f"{id}.json").unlink(missing_ok=True)
             (folder(state) / f"{id}.lease").unlink(missing_ok=True)
         else:
@@ -185,6 +186,11 @@ def _heal_and_read_back(record: UndoRecord, patience: float) -> ReadBack:
         return ReadBack(None, f"cannot be healed by this version: {error}")
     except (EngineError, OSError) as error:
         return ReadBack(None, str(error))
+
+
+def over(state: Path, record: UndoRecord) -> bool:
+    """Whether somebody healed it already, and read it back as clean."""
+    return not (folder(state) / f"{record.id}.json").exists()
 
 
 def heal_all(state: Path, *, run: str | None = None) -> list[Healed]:
@@ -209,4 +215,5 @@ def _lock(state: Path, id: str) -> Iterator[None]:
     with open(path, "w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-        path.unlink(missing_ok=True)
+        if not (folder(state) / f"{id}.json").exists():
+            path.unlink(missing_ok=True)  # whoever waits for it will find nothing left to heal

@@ -10,6 +10,7 @@ from django import forms
 
 from apps.parameters import collect, form_fields, texts
 from apps.targets.models import Environment, Node, Target
+from engine import units
 from engine.drivers import REGISTRY as DRIVERS
 from engine.drivers import Driver
 from engine.errors import BadInput, EngineError
@@ -110,6 +111,12 @@ class TargetForm(forms.Form):
         help_text="where it lives: default, staging, …",
         widget=forms.TextInput(attrs={"list": "environments", "autocomplete": "off"}),
     )
+    max_down = forms.CharField(
+        required=False,
+        label="May be hurt at once",
+        help_text="The share of a service's nodes; it counts for all services of this environment. Empty: as it is.",
+        widget=forms.TextInput(attrs={"placeholder": "100%", "autocomplete": "off"}),
+    )
     description = forms.CharField(
         required=False, label="Description", widget=forms.Textarea(attrs={"rows": 3})
     )
@@ -141,7 +148,11 @@ class TargetForm(forms.Form):
     def data_of_target(self) -> dict[str, Any]:
         data = {key: self.cleaned_data[key] for key in ("name", "kind", "description")}
         data["environment"] = self.cleaned_data["environment"] or "default"
-        return {**data, "nodes": [row.to_node() for row in self.rows]}
+        return {
+            **data,
+            "max_down": self.cleaned_data["max_down"] or None,
+            "nodes": [row.to_node() for row in self.rows],
+        }
 
     def blame(self, error: EngineError) -> None:
         if not isinstance(error, BadInput):
@@ -164,6 +175,7 @@ def _initial(instance: Target | None) -> dict[str, Any]:
         "name": instance.name,
         "kind": instance.kind,
         "environment": instance.environment.name,
+        "max_down": units.show(instance.environment.max_down, "share"),
         "description": instance.description,
     }
 

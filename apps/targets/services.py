@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.targets.examine import examine, release
 from apps.targets.models import Environment, Node, Target
-from engine import inspect
+from engine import inspect, units
 from engine.errors import BadInput, Problem, Refused
 from engine.probes import REGISTRY as PROBES
 from engine.target import Node as EngineNode
@@ -34,7 +34,8 @@ def save_target(
     known = {node.name: node.to_engine() for node in instance.nodes.all()} if instance else {}
     with examine(described, known=known, force=force):
         try:
-            target = _store(described, description, instance, by)
+            cap = described.max_down if data.get("max_down") is not None else None
+            target = _store(described, description, instance, by, cap)
         except IntegrityError:  # somebody else took the name in the meantime
             raise BadInput([Problem("name", _taken(described.name))]) from None
     release(known.values(), keeping=described.nodes)
@@ -126,21 +127,26 @@ def _texts(data: Mapping[Any, Any]) -> list[Problem]:
 
 
 def _share(value: object) -> float:
+    """A share as `50%` or as a number up to 1."""
     try:
-        share = float(str(value))
+        share = units.parse(value, "share") if "%" in str(value) else float(str(value))
     except ValueError:
         share = -1.0
     if not 0 < share <= 1:
-        message = f"{value!r} is not a share of the nodes; write a number above 0 and up to 1"
+        message = f"{value!r} is not a share of the nodes; write it like 50%, above 0% and up to 100%"
         raise BadInput([Problem("max_down", message)])
     return share
 
 
 @transaction.atomic
-def _store(described: EngineTarget, description: str, instance: Target | None, by: object) -> Target:
-    environment, _ = Environment.objects.get_or_create(
-        name=described.environment, defaults={"max_down": described.max_down}
-    )
+def _store(
+    described: EngineTarget, description: str, instance: Target | None, by: object, max_down: float | None
+) -> Target:
+    """`max_down` is the cap of its environment, for all services there; None leaves it as it is."""
+    environment, _ = Environment.objects.get_or_create(name=described.environment)
+    if max_down is not None and environment.max_down != max_down:
+        environment.max_down = max_down
+        environment.save()
     target = instance or Target(created_by=str(by or ""))
     target.name, target.kind, target.description = described.name.strip(), described.kind, description
     target.environment = environment

@@ -126,6 +126,17 @@ def test_an_abort_condition_ends_it(folder: Path) -> None:
     assert "memory availability < 20%" in result["ending_reason"]
 
 
+def test_a_fault_that_somebody_healed_early_is_told_so(folder: Path) -> None:
+    def heal(event: Event) -> None:
+        if event.data.get("state") == "active":
+            undo.heal_all(folder)
+
+    heard = Heard(heal)
+    result = perform(folder, heard, faults=[{"at": "0s", "for": "3s", "kill": {"nodes": "n2"}}])
+    assert heard.faults() == ["injecting", "active", "clean"]
+    assert result["faults"][0]["healed_at"] - result["faults"][0]["injected_at"] < 2
+
+
 def test_a_halt_ends_it_and_prevents_the_next(folder: Path) -> None:
     def halt(event: Event) -> None:
         if event.data.get("state") == "active":

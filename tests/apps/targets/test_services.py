@@ -69,6 +69,14 @@ def test_a_share_that_is_no_number_is_refused(answering):
     assert "is not a share" in refusal(service({"address": answering}, max_down="much"))["max_down"]
 
 
+def test_the_cap_of_an_environment_is_set_and_kept(answering):
+    first = services.save_target(service({"address": answering}, environment="production", max_down="34%"))
+    assert first.environment.max_down == pytest.approx(0.34)
+    services.save_target(service({"address": answering}, name="second", environment="production"))
+    first.environment.refresh_from_db()
+    assert first.environment.max_down == pytest.approx(0.34)
+
+
 @pytest.mark.parametrize("address", ["nonsense", "host:99999", "host", ""])
 def test_what_is_no_address_is_refused_even_by_force(address):
     assert "is not an address" in refusal(service({"address": address}), force=True)["nodes.0.address"]
