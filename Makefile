@@ -11,7 +11,7 @@ PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --root-user-
 BOARD := $(VENV)/.board
 TOOLS := $(VENV)/.tools
 
-.PHONY: demo up test lint bench vendor install clean
+.PHONY: demo up test lint bench torture vendor install clean
 
 demo: $(BOARD)
 	@exec $(BIN)/python -m chaosboard.supervisor --demo
@@ -32,6 +32,9 @@ lint: $(TOOLS)
 bench: $(TOOLS)
 	@.ci/package nginx-light nginx 'the bench of outages'
 	@$(BIN)/python -m bench $(ONLY)
+
+torture: $(TOOLS)
+	@$(BIN)/python -m tests.torture
 
 vendor:
 	@bash static/vendor/fetch.sh

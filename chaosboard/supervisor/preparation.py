@@ -14,6 +14,8 @@ import psutil
 
 from chaosboard import ports, processes
 from chaosboard.supervisor.part import last_words
+from engine import proxy
+from engine.errors import EngineError
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 
@@ -40,6 +42,10 @@ def make_state(state: Path) -> None:
             f"{state} cannot be written ({error.strerror}): change its owner, "
             "or set CHAOSBOARD_STATE= to a directory of yours."
         ) from None
+    try:
+        proxy.path(state)
+    except EngineError as error:
+        raise CannotStart(str(error)) from None
 
 
 def take_lock(state: Path, url: str) -> IO[str]:

@@ -23,11 +23,19 @@ from typing import Any
 from engine import state
 from engine.errors import EngineError, Unreachable
 
+LONGEST = 103  # bytes in the name of a unix socket; Linux allows 107
 PATIENCE = 5.0  # seconds for the proxy to come up or to answer
 
 
 def path(folder: Path) -> Path:
-    return folder / "proxy.sock"
+    """The socket of the proxy; raises EngineError where the system has no socket of so long a name."""
+    found = folder / "proxy.sock"
+    if len(os.fsencode(found)) > LONGEST:
+        raise EngineError(
+            f"The path of the state directory is too long for a socket in it: {folder}.",
+            f"Set CHAOSBOARD_STATE to one of at most {LONGEST - len('/proxy.sock')} characters.",
+        )
+    return found
 
 
 def call(folder: Path, message: dict[str, Any]) -> dict[str, Any]:

@@ -149,6 +149,11 @@ def test_a_state_directory_that_cannot_be_written_is_named_with_the_remedy(tmp_p
         preparation.make_state(tmp_path / "file" / "var")
 
 
+def test_a_state_directory_with_too_long_a_path_is_named_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match=r"too long for a socket in it: .* at most 92 characters"):
+        preparation.make_state(tmp_path / ("x" * 120))
+
+
 def test_the_pages_answer_to_the_names_of_the_machine_where_it_listens_everywhere() -> None:
     assert socket.gethostname() in preparation.allowed_hosts("0.0.0.0").split(",")
     assert preparation.allowed_hosts("127.0.0.1") == "127.0.0.1,[::1],localhost"
