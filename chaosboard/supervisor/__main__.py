@@ -16,11 +16,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaosboard.supervisor", description=__doc__)
     parser.add_argument("--demo", action="store_true", help="also start, register and hurt the demo systems")
     parser.add_argument("--host", default=os.environ.get("HOST") or "127.0.0.1")
-    parser.add_argument("--port", type=int, default=os.environ.get("PORT") or "8000")
+    parser.add_argument("--port", default=os.environ.get("PORT") or "8000")
     arguments = parser.parse_args()
     state = Path(os.environ.get("CHAOSBOARD_STATE") or HOME / "var").resolve()
     try:
-        return Board(state, arguments.host, arguments.port, demo=arguments.demo).run()
+        if not arguments.port.isdecimal():
+            raise CannotStart(f"PORT={arguments.port} is not a port: choose one from 1 to 65535.")
+        return Board(state, arguments.host, int(arguments.port), demo=arguments.demo).run()
     except CannotStart as error:
         print(error, file=sys.stderr)
         return 1
