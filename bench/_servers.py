@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from chaosboard import ports
 from chaosboard.demo.valkey import find_server
 from engine.target import Node
 
@@ -28,7 +29,7 @@ class Server(NamedTuple):
 
 @contextmanager
 def valkey() -> Iterator[Server]:
-    port = free_port()
+    port = ports.choose(1)[0]
     command = [
         find_server(),
         "--bind",
@@ -46,7 +47,7 @@ def valkey() -> Iterator[Server]:
 
 @contextmanager
 def nginx() -> Iterator[Server]:
-    port = free_port()
+    port = ports.choose(1)[0]
     found = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if found is None:
         raise SystemExit("nginx is missing, and this bench needs it: install the package nginx-light")
@@ -55,12 +56,6 @@ def nginx() -> Iterator[Server]:
         config.write_text(NGINX.format(directory=directory, port=port))
         with _serving("nginx", [found, "-p", directory, "-c", str(config)], port) as server:
             yield server
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @contextmanager

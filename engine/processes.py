@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from engine.errors import Refused, Unreachable
-from engine.state import PART
+from engine.state import OWNER, PART
 
 SIGNALS = {s.name.removeprefix("SIG"): s for s in signal.Signals if s.name not in {"SIGSTOP", "SIGCONT"}}
 HOST_LIFELINES = {"sshd", "systemd", "init", "dockerd", "containerd", "dbus-daemon", "systemd-logind"}
@@ -215,6 +216,18 @@ def start(how: dict[str, Any]) -> Identity:
     one = identity(child.pid)
     threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie while we live
     return one
+
+
+def start_part(command: str, part: str, folder: Path) -> None:
+    """Starts `python -m engine COMMAND` on a state directory, as a part that outlives whoever starts it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    environ = {**os.environ, OWNER: str(folder), PART: part}
+    with open(folder / f"{command}.log", "ab") as log:
+        subprocess.Popen(
+            [sys.executable, "-m", "engine", command, "--state", str(folder)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True,
+            cwd=Path(__file__).resolve().parents[1],
+        )  # fmt: skip
 
 
 def _executable(how: dict[str, Any]) -> str | None:

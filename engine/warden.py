@@ -5,18 +5,15 @@ is told to stay; whoever injects a fault first makes sure that there is one.
 """
 
 import fcntl
-import os
 import signal
-import subprocess
-import sys
 import time
 from datetime import datetime
 from pathlib import Path
 from typing import IO
 
-from engine import state as files
 from engine import undo
 from engine.errors import EngineError
+from engine.processes import start_part
 
 LOOK = 0.05  # seconds between two looks at the leases
 AGAIN = 5.0  # seconds before a fault that did not heal is tried again
@@ -27,14 +24,7 @@ def ensure(state: Path) -> None:
     """Starts a warden where none watches `state`; returns when one does. Raises EngineError."""
     if watching(state):
         return
-    state.mkdir(parents=True, exist_ok=True)
-    environ = {**os.environ, files.OWNER: str(state), files.PART: "warden"}
-    with open(state / "warden.log", "ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "engine", "warden", "--state", str(state)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True,
-            cwd=Path(__file__).resolve().parents[1],
-        )  # fmt: skip
+    start_part("warden", "warden", state)
     end = time.monotonic() + 10.0
     while not watching(state):
         if time.monotonic() > end:

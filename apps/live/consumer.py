@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from abc import ABC, abstractmethod
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -23,25 +24,26 @@ NOT_ALLOWED = 4403
 log = logging.getLogger(__name__)
 
 
-class EventStream(AsyncWebsocketConsumer):
+class EventStream(AsyncWebsocketConsumer, ABC):
     """`?after=n` says what the browser has; subclasses say who may look, at what, and replay it."""
 
     channel_layer_alias = ""  # nothing comes through the channel layer: see `Relay`
 
+    @abstractmethod
     async def authorise(self) -> bool:
         """Whether this browser may look; a place to look up what it asks for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def channel(self) -> str:
-        raise NotImplementedError
+        """The name under which its messages are published."""
 
     def head(self) -> dict[str, Any]:
         """What each message says besides its events."""
         return {}
 
+    @abstractmethod
     async def replay(self, after: int) -> list[dict[str, Any]]:
         """The stored events that follow `after`, in order; as many as make one message."""
-        raise NotImplementedError
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Without the housekeeping of the database that Channels does on each message (channels#2090)."""

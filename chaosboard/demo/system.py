@@ -1,6 +1,7 @@
 """A demo system: a few server processes that together are one service."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Server:
         self.node.pid_file.write_text(f"{process.pid}\n")
 
 
-class System:
+class System(ABC):
     """Lays out its servers in `directory`, starts them marked with `state`, and waits until they serve."""
 
     name: str
@@ -69,16 +70,18 @@ class System:
         self.lay_out(preferred)
         self.launch_and_wait(timeout)
 
+    @abstractmethod
     def lay_out(self, preferred: tuple[int, ...]) -> None:
-        raise NotImplementedError
+        """Makes the servers and their configuration in `directory`."""
 
     def launch_and_wait(self, timeout: float) -> None:
         for server in self.servers:
             server.start(self.state)
         self.wait(self.ready, timeout)
 
+    @abstractmethod
     def ready(self) -> bool:
-        raise NotImplementedError
+        """Whether the system serves."""
 
     def restore(self, timeout: float = 30.0) -> None:
         """Starts what was killed, continues what was paused, and waits until all serve again."""

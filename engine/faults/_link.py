@@ -1,5 +1,6 @@
 """What the faults on a link have in common: only how they disturb it differs."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -12,8 +13,9 @@ from engine.target import Node
 class _LinkFault(Fault):
     needs: ClassVar[type] = Network
 
+    @abstractmethod
     def how(self) -> dict[str, Any]:
-        raise NotImplementedError
+        """What the link is to do, as `engine.proxy` reads it."""
 
     def capture(self, driver: Any, node: Node) -> Captured:
         driver.prepare(node)

@@ -14,14 +14,12 @@ Each disturbance ends at its `until` in the proxy itself, whatever has died by t
 import json
 import os
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from engine import state
 from engine.errors import EngineError, Unreachable
+from engine.processes import start_part
 
 LONGEST = 103  # bytes in the name of a unix socket; Linux allows 107
 PATIENCE = 5.0  # seconds for the proxy to come up or to answer
@@ -60,14 +58,7 @@ def ensure(folder: Path) -> bool:
         return False
     except Unreachable:
         pass
-    folder.mkdir(parents=True, exist_ok=True)
-    environ = {**os.environ, state.OWNER: str(folder), state.PART: "links"}
-    with open(folder / "proxy.log", "ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "engine", "proxy", "--state", str(folder)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True,
-            cwd=Path(__file__).resolve().parents[2],
-        )  # fmt: skip
+    start_part("proxy", "links", folder)
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         try:

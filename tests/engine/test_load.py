@@ -20,7 +20,7 @@ from engine.load import read as read_spec
 from engine.samples import Outcome, load
 from engine.verdict import Verdict
 from tests.engine.children import child, target
-from tests.engine.waiting import wait_for
+from tests.waiting import until
 
 SET = CHECKERS.get("set")()
 
@@ -56,7 +56,7 @@ def pairs_are_in_order(history: History) -> bool:
 
 def test_what_a_whole_system_acknowledged_is_there_at_the_end(tmp_path: Path) -> None:
     with child("engine.load", spec(tmp_path, memory(), rate="500/s")) as workload:
-        wait_for(lambda: acknowledged(tmp_path) >= 250)
+        until(lambda: acknowledged(tmp_path) >= 250)
         workload.stop()
     history = read(tmp_path / "history.jsonl")
     found = counts(history)
@@ -72,10 +72,10 @@ def test_where_every_node_is_down_the_adds_fail_and_the_verdict_is_unknown(tmp_p
     for name in ("n1", "n2"):
         state.write(tmp_path / "memory" / f"memory.{name}.json", {"down": True})
     with child("engine.load", spec(tmp_path, memory(), rate="500/s")) as workload:
-        wait_for(lambda: len(load(tmp_path / "ops.bin")) >= 20)
+        until(lambda: len(load(tmp_path / "ops.bin")) >= 20)
         for name in ("n1", "n2"):
             state.write(tmp_path / "memory" / f"memory.{name}.json", {})
-        wait_for(lambda: acknowledged(tmp_path) >= 20)
+        until(lambda: acknowledged(tmp_path) >= 20)
         workload.stop()
     history = read(tmp_path / "history.jsonl")
     assert SET.check(history).verdict is Verdict.HELD
@@ -85,9 +85,9 @@ def test_where_every_node_is_down_the_adds_fail_and_the_verdict_is_unknown(tmp_p
 
 def test_no_answer_in_time_is_info_and_its_process_never_acts_again(tmp_path: Path) -> None:
     with child("engine.load", spec(tmp_path, memory(), rate="200/s", timeout="50ms")) as workload:
-        wait_for(lambda: acknowledged(tmp_path) >= 20)
+        until(lambda: acknowledged(tmp_path) >= 20)
         state.write(tmp_path / "memory" / "memory.n1.json", {"paused": True})
-        wait_for(lambda: (load(tmp_path / "ops.bin")["status"] == Outcome.INFO).sum() >= 8)
+        until(lambda: (load(tmp_path / "ops.bin")["status"] == Outcome.INFO).sum() >= 8)
         state.write(tmp_path / "memory" / "memory.n1.json", {})
         workload.stop()
     history = read(tmp_path / "history.jsonl")
@@ -97,7 +97,7 @@ def test_no_answer_in_time_is_info_and_its_process_never_acts_again(tmp_path: Pa
 
 def test_it_ends_at_once_when_its_parent_is_gone(tmp_path: Path) -> None:
     with child("engine.load", spec(tmp_path, memory())) as workload:
-        wait_for(lambda: acknowledged(tmp_path) >= 5)
+        until(lambda: acknowledged(tmp_path) >= 5)
         assert workload.abandon() == 0
     assert len(read(tmp_path / "history.jsonl")) >= 5
 
@@ -124,10 +124,10 @@ def test_a_client_is_named_like_the_probe_of_its_kind(name: str) -> None:
 @pytest.mark.systems
 def test_etcd_loses_no_acknowledged_element_when_its_leader_dies(tmp_path: Path, etcd_cluster: Any) -> None:
     with child("engine.load", spec(tmp_path, etcd_cluster.document(), rate="200/s")) as workload:
-        wait_for(lambda: acknowledged(tmp_path) >= 100)
+        until(lambda: acknowledged(tmp_path) >= 100)
         os.kill(next(node for node in etcd_cluster.nodes if node.running).pid, signal.SIGKILL)
         before = acknowledged(tmp_path)
-        wait_for(lambda: acknowledged(tmp_path) >= before + 200)
+        until(lambda: acknowledged(tmp_path) >= before + 200)
         workload.stop()
     history = read(tmp_path / "history.jsonl")
     judged = SET.check(history)
@@ -150,11 +150,11 @@ def keys(cluster: Any) -> list[Any]:
 def test_valkey_is_followed_to_its_new_primary(tmp_path: Path, valkey_sentinel: Any) -> None:
     what = valkey_sentinel.document()
     with child("engine.load", spec(tmp_path, what, rate="200/s")) as workload:
-        wait_for(lambda: acknowledged(tmp_path) >= 100)
+        until(lambda: acknowledged(tmp_path) >= 100)
         primary = next(node for node in valkey_sentinel.nodes if role(node.address) == "master")
         os.kill(primary.pid, signal.SIGKILL)
         before = acknowledged(tmp_path)
-        wait_for(lambda: acknowledged(tmp_path) >= before + 200, 30)
+        until(lambda: acknowledged(tmp_path) >= before + 200, 30)
         workload.stop()
     history = read(tmp_path / "history.jsonl")
     found = counts(history)

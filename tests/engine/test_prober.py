@@ -16,7 +16,7 @@ from engine.prober import Prober
 from engine.samples import Status, load, strings
 from tests.engine.children import Child, child, target
 from tests.engine.serving import answer, free_port, request, serving
-from tests.engine.waiting import wait_for
+from tests.waiting import until
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 
@@ -132,14 +132,14 @@ def test_each_change_of_a_node_s_view_of_the_leader_is_written_once(
     what = etcd_cluster.document()
     one = {**spec(tmp_path, what), "leader": {"kind": "etcd", "every": 0.02}}
     with child("engine.prober", one) as prober:
-        wait_for(lambda: len(leaders(tmp_path)) == 3)
+        until(lambda: len(leaders(tmp_path)) == 3)
         first = leaders(tmp_path)[0]["sees"]
         assert {line["node"] for line in leaders(tmp_path)} == {node["name"] for node in what["nodes"]}
         assert {line["sees"] for line in leaders(tmp_path)} == {first}
         old = next(node for node in etcd_cluster.nodes if node.name == first)
         killed = now_ns()
         os.kill(old.pid, signal.SIGKILL)
-        wait_for(lambda: any(c["sees"] not in (first, None) for c in leaders(tmp_path)))
+        until(lambda: any(c["sees"] not in (first, None) for c in leaders(tmp_path)))
         prober.stop()
     changes = [c for c in leaders(tmp_path) if c["time"] > killed]
     assert next(c for c in changes if c["node"] == first)["reachable"] is False

@@ -1,6 +1,5 @@
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,20 +8,16 @@ from pathlib import Path
 import psutil
 import pytest
 
+from chaosboard import ports
 from engine import processes
 from engine.drivers.process import Process
 from engine.errors import BadInput, Refused, Unreachable
 from engine.parameters import build
 from engine.processes import identity, status
 from engine.target import Node
-from tests.engine.waiting import wait_for
+from tests.waiting import until
 
 NAP = "import socket, sys, time; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); time.sleep(60)"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture(autouse=True)
@@ -35,10 +30,10 @@ class Napper:
     """A process that listens on a port and does nothing."""
 
     def __init__(self) -> None:
-        self.port = free_port()
+        self.port = ports.choose(1)[0]
         self.child = subprocess.Popen([sys.executable, "-c", NAP, str(self.port)])
         self.node = Node("one", f"127.0.0.1:{self.port}")
-        wait_for(lambda: self.child.pid in processes.listeners(self.port))
+        until(lambda: self.child.pid in processes.listeners(self.port))
 
     @property
     def pid(self) -> int:
@@ -70,13 +65,13 @@ def test_a_killed_process_is_started_again_as_it_was(napper: Napper) -> None:
     before = processes.capture(napper.pid)
     captured = driver.capture(napper.node)
     driver.signal(captured, "KILL")
-    wait_for(lambda: status(captured["family"][0]) == "gone")
+    until(lambda: status(captured["family"][0]) == "gone")
     assert driver.running(napper.node, captured).gone is False
 
     driver.start(napper.node, captured)
     driver.start(napper.node, captured)  # healing twice starts one process
 
-    wait_for(lambda: processes.listeners(napper.port))
+    until(lambda: processes.listeners(napper.port))
     assert driver.running(napper.node, captured).gone is True
     after = processes.capture(driver.find(napper.node))
     assert {**after, "environ": None} == {**before, "environ": None}
@@ -87,10 +82,10 @@ def test_a_paused_process_goes_on(napper: Napper) -> None:
     driver = Process(port=napper.port)
     captured = driver.capture(napper.node)
     driver.pause(captured)
-    wait_for(lambda: status(captured["family"][0]) == psutil.STATUS_STOPPED)
+    until(lambda: status(captured["family"][0]) == psutil.STATUS_STOPPED)
     assert driver.unpaused(captured).gone is False
     driver.unpause(captured)
-    wait_for(lambda: driver.unpaused(captured).gone)
+    until(lambda: driver.unpaused(captured).gone)
 
 
 def test_chaosboard_and_what_started_it_are_refused() -> None:
@@ -102,7 +97,7 @@ def test_chaosboard_and_what_started_it_are_refused() -> None:
 def test_a_part_of_chaosboard_is_refused() -> None:
     child = subprocess.Popen(["sleep", "60"], env={**os.environ, "CHAOSBOARD_PART": "web"})
     try:
-        wait_for(lambda: "part of chaosboard itself" in processes.refusal(child.pid))
+        until(lambda: "part of chaosboard itself" in processes.refusal(child.pid))
     finally:
         child.kill()
         child.wait()
@@ -134,12 +129,12 @@ def test_a_reused_pid_is_another_process(napper: Napper) -> None:
 
 
 def test_a_command_is_started_once_and_ended() -> None:
-    port = free_port()
+    port = ports.choose(1)[0]
     node = Node("one", f"127.0.0.1:{port}")
     driver = Process(command=[sys.executable, "-c", NAP, str(port)])
     assert driver.prepare(node) is True
     assert driver.prepare(node) is False
-    wait_for(lambda: processes.listeners(port))
+    until(lambda: processes.listeners(port))
     driver.release(node)
     with pytest.raises(Unreachable):
         driver.find(node)

@@ -1,7 +1,6 @@
 """The link proxy: what it delays, what it cuts, and that it lets go by itself."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -9,14 +8,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from chaosboard import ports
 from engine import processes, proxy
 from engine.drivers.link import Link
 from engine.target import Node
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +33,7 @@ async def node() -> AsyncIterator[Node]:
 
     server = await asyncio.start_server(echo, "127.0.0.1", 0)
     upstream = server.sockets[0].getsockname()[1]
-    one = Node("one", f"127.0.0.1:{free_port()}", upstream=f"127.0.0.1:{upstream}")
+    one = Node("one", f"127.0.0.1:{ports.choose(1)[0]}", upstream=f"127.0.0.1:{upstream}")
     await asyncio.to_thread(Link().prepare, one)
     yield one
     Link().release(one)

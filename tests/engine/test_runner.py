@@ -15,7 +15,7 @@ from engine.drivers.memory import Memory
 from engine.errors import Refused
 from engine.events import Event, read
 from engine.experiment import Experiment
-from tests.engine.waiting import wait_for
+from tests.waiting import until
 
 NODES = [{"name": f"n{i}", "address": f"127.0.0.1:{i}", "driver": {"memory": {}}} for i in (1, 2, 3)]
 
@@ -183,9 +183,9 @@ def test_a_run_whose_process_was_killed_is_healed_and_judged(folder: Path) -> No
     process.wait()
     assert Memory().look("n2")["paused"]
 
-    wait_for(lambda: not Memory().look("n2")["paused"], undo.LEASE + 2)
+    until(lambda: not Memory().look("n2")["paused"], undo.LEASE + 2)
 
-    wait_for(lambda: not undo.records(folder))
+    until(lambda: not undo.records(folder))
     (directory,) = (folder / "runs").iterdir()
     heard = Heard()
     result = runner.conclude(

@@ -16,7 +16,7 @@ from engine.errors import Refused
 from engine.faults.kill import Kill
 from engine.faults.pause import Pause
 from engine.target import Node
-from tests.engine.waiting import wait_for
+from tests.waiting import until
 
 NODE = Node("n1", "127.0.0.1:1", control="memory")
 
@@ -108,12 +108,12 @@ while True:
     injector.send_signal(signal.SIGKILL)
     injector.wait()
 
-    wait_for(lambda: psutil.Process(pid).status() != psutil.STATUS_STOPPED, undo.LEASE + 2)
+    until(lambda: psutil.Process(pid).status() != psutil.STATUS_STOPPED, undo.LEASE + 2)
 
-    wait_for(lambda: undo.records(state) == [])
+    until(lambda: undo.records(state) == [])
     assert warden.watching(state)
     for process in psutil.process_iter(["cmdline"]):
         if {"warden", str(state)} <= set(process.info["cmdline"] or []):
             assert "part of chaosboard" in processes.refusal(process.pid)
             os.kill(process.pid, signal.SIGTERM)
-            wait_for(lambda: not warden.watching(state))
+            until(lambda: not warden.watching(state))

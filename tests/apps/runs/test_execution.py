@@ -1,6 +1,5 @@
 """A run performed by the real engine on simulated nodes, and by engines that misbehave."""
 
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -21,16 +20,11 @@ from engine.events import Log
 from engine.faults import REGISTRY as FAULTS
 from engine.parameters import build
 from tests.apps import factories
+from tests.waiting import until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("sent")]
 VERDICT = ("verdict", {"verdict": "held", "headline": "It held.", "ending": "finished"})
 DONE = ("phase", {"phase": "done", "text": ""})
-
-
-def until(holds: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < deadline, "it did not happen in time"
 
 
 def result(**parts: Any) -> dict[str, Any]:
