@@ -60,6 +60,8 @@ def test_no_event_is_missed_and_none_comes_twice(board: Board, page: Page) -> No
     assert len(shown) == len(set(shown))
     told = {e["n"] for e in events if e["kind"] in ("fault", "verdict")}
     assert told <= set(shown)
+    # the charts are redrawn a few times a second: the last events are drawn a moment after they came
+    expect(page.locator("#charts")).to_have_attribute("data-drawn", str(len(events)))
     intervals = sum(e["kind"] == "interval" for e in events)
     drawn = int(page.locator("#chart-availability").get_attribute("data-points") or 0)
     assert drawn >= intervals
