@@ -4,6 +4,7 @@ A parameter called `signal` under the prefix `step-0-kill` is the form field `st
 Everything travels as text and is judged in one place, by `engine.parameters`.
 """
 
+import json
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -92,6 +93,8 @@ def text(p: Parameter, value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
         return shlex.join(map(str, value))
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False)  # which is YAML too
     return str(value)
 
 

@@ -1,4 +1,8 @@
-"""The blast radius: which nodes a fault hits, resolved at the moment of injection."""
+"""The blast radius: which nodes a fault hits, resolved at the moment of injection.
+
+Words, of which several may be given: leader, followers, one, minority, majority, all; a number (`2`);
+a share (`50%`); a random number up to a share (`<=50%`); a tag (`tag:zone-a`); names of nodes.
+"""
 
 import math
 import random
@@ -8,6 +12,8 @@ from engine import units
 from engine.errors import Refused
 from engine.target import Target
 
+UP_TO = "<="
+TAG = "tag:"
 WORDS = ("leader", "followers", "one", "minority", "majority", "all")
 
 
@@ -22,9 +28,19 @@ def candidates(wanted: Sequence[str], target: Target) -> str:
         "majority": f"{len(names) // 2 + 1} of {len(names)} nodes",
         "all": "all nodes",
     }
-    return ", ".join(
-        texts.get(word) or (f"{word} of the nodes" if word.endswith("%") else word) for word in wanted
-    )
+    return ", ".join(texts.get(word) or _in_words(word, names) for word in wanted)
+
+
+def _in_words(word: str, names: list[str]) -> str:
+    if word in names:
+        return word
+    if word.startswith(UP_TO):
+        return f"up to {word.removeprefix(UP_TO)} of the nodes"
+    if word.startswith(TAG):
+        return f"the nodes tagged {word.removeprefix(TAG)}"
+    if word.isdecimal():
+        return f"{word} of {len(names)} nodes"
+    return f"{word} of the nodes" if word.endswith("%") else word
 
 
 def needs_leader(wanted: Sequence[str]) -> bool:
@@ -34,21 +50,21 @@ def needs_leader(wanted: Sequence[str]) -> bool:
 def most(wanted: Sequence[str], target: Target) -> int:
     """The most nodes that it can hit; raises Refused where it names a node that is not there."""
     leader = target.nodes[0].name if needs_leader(wanted) else None
-    return len(resolve(wanted, target, leader, random.Random(0)))
+    return len(resolve([w.removeprefix(UP_TO) for w in wanted], target, leader, random.Random(0)))
 
 
 def resolve(wanted: Sequence[str], target: Target, leader: str | None, dice: random.Random) -> list[str]:
     """The names of the nodes, in the target's order; raises Refused where there are none."""
-    names = [node.name for node in target.nodes]
     chosen: set[str] = set()
     for word in wanted:
-        chosen.update(_one(word.strip(","), names, leader, dice))
+        chosen.update(_one(word.strip(","), target, leader, dice))
     if not chosen:
         raise Refused(f"{' '.join(wanted) or 'The blast radius'} hits no node of {target.name}.")
-    return [name for name in names if name in chosen]
+    return [node.name for node in target.nodes if node.name in chosen]
 
 
-def _one(word: str, names: list[str], leader: str | None, dice: random.Random) -> list[str]:
+def _one(word: str, target: Target, leader: str | None, dice: random.Random) -> list[str]:
+    names = [node.name for node in target.nodes]
     if word in names:
         return [word]
     if word in ("leader", "followers"):
@@ -57,21 +73,30 @@ def _one(word: str, names: list[str], leader: str | None, dice: random.Random) -
                 "Nobody leads, or nobody says so; the leader cannot be chosen.", "Name a node instead."
             )
         return [leader] if word == "leader" else [name for name in names if name != leader]
-    count = {
-        "one": 1,
-        "minority": (len(names) - 1) // 2,
-        "majority": len(names) // 2 + 1,
-        "all": len(names),
-    }.get(word)
-    if count is None and word.endswith("%"):
-        try:
-            count = math.floor(min(1.0, units.parse(word, "share")) * len(names))
-        except ValueError as error:
-            raise Refused(str(error)) from None
-    if count is None:
-        known = ", ".join((*WORDS, "50%", *names))
+    if word.startswith(TAG):
+        tag = word.removeprefix(TAG)
+        return [node.name for node in target.nodes if tag in node.tags]
+    return dice.sample(names, _count(word, len(names), dice, names))
+
+
+def _count(word: str, whole: int, dice: random.Random, names: Sequence[str]) -> int:
+    """How many of `whole` nodes `word` means."""
+    counts = {"one": 1, "minority": (whole - 1) // 2, "majority": whole // 2 + 1, "all": whole}
+    if word in counts:
+        return counts[word]
+    if word.isdecimal():
+        if int(word) > whole:
+            raise Refused(f"{word} nodes should be hit, and there are only {whole}.")
+        return int(word)
+    share = word.removeprefix(UP_TO)
+    if not share.endswith("%"):
+        known = ", ".join((*WORDS, "2", "50%", "<=50%", "tag:…", *names))
         raise Refused(f"There is no node called {word!r}.", f"Choose from: {known}.")
-    return dice.sample(names, count)
+    try:
+        count = math.floor(min(1.0, units.parse(share, "share")) * whole)
+    except ValueError as error:
+        raise Refused(str(error)) from None
+    return dice.randint(min(1, count), count) if word.startswith(UP_TO) else count
 
 
 def within_cap(count: int, target: Target) -> str:

@@ -4,6 +4,7 @@ The document is the YAML of `docs/experiments.md`; `Experiment.from_dict` names 
 its place and what would be right, `to_dict` writes the same form back.
 """
 
+import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -17,11 +18,13 @@ from engine.faults import Fault
 from engine.parameters import build, dump
 from engine.probes import REGISTRY as PROBES
 from engine.probes import Probe
+from engine.rhythm import Moments, Pulse
 from engine.target import Target
 from engine.tolerance import Comparison, Tolerance, comparison
 from engine.workloads import REGISTRY as WORKLOADS
 from engine.workloads import Workload
 
+STEP = ("at", "for", "pulse", "moments")  # what a step says beside its fault
 LONGEST = 24 * 3600.0  # seconds a fault, a baseline or a recovery may last
 T = TypeVar("T")
 
@@ -40,12 +43,19 @@ class SteadyState:
 
 @dataclass(frozen=True)
 class Step:
-    """One fault at its time: `at` seconds after the baseline, for `duration` seconds."""
+    """One fault at its time: `at` seconds after the baseline, for `duration` seconds; perhaps in parts."""
 
     at: float
     duration: float
     kind: str
     fault: Fault
+    rhythm: Pulse | Moments | None = None
+
+    def windows(self, dice: random.Random) -> list[tuple[float, float]]:
+        """The (start, duration) of each time that it hurts, in seconds after the baseline, in order."""
+        if self.rhythm is None:
+            return [(self.at, self.duration)]
+        return [(self.at + start, length) for start, length in self.rhythm.windows(self.duration, dice)]
 
 
 @dataclass(frozen=True)
@@ -104,8 +114,12 @@ class Experiment:
             result["workload"] = {self.workload[0]: dump(self.workload[1])}
         result["baseline"] = _seconds(self.baseline)
         result["faults"] = [
-            {"at": _seconds(s.at), "for": _seconds(s.duration), s.kind: dump(s.fault)} for s in self.faults
-        ]
+            {
+                "at": _seconds(s.at), "for": _seconds(s.duration),
+                **({s.rhythm.key: s.rhythm.text()} if s.rhythm else {}), s.kind: dump(s.fault),
+            }
+            for s in self.faults
+        ]  # fmt: skip
         result["recovery"] = {
             "timeout": _seconds(self.recovery.timeout), "stable": _seconds(self.recovery.stable),
         }  # fmt: skip
@@ -324,12 +338,23 @@ class _Reader:
         if "for" not in data:
             self.bad(f"{where}.for", "is missing: no fault without a duration, as in 10s")
         duration = self.seconds(data, "for", where, 1.0, least=0.001)
-        kind = self.one_of(data, ("at", "for"), "fault", where)
+        rhythm = self.rhythm(data, where, duration)
+        kind = self.one_of(data, STEP, "fault", where)
         if kind is None:
             return None
         place = f"{where}.{kind}"
         fault = self.part(lambda: build(FAULTS.get(kind, place), data[kind], place), place)
-        return Step(at, duration, kind, fault) if fault else None
+        return Step(at, duration, kind, fault, rhythm) if fault else None
+
+    def rhythm(self, data: Mapping[str, Any], where: str, duration: float) -> Pulse | Moments | None:
+        pulse, moments = (str(data.get(cls.key) or "") for cls in (Pulse, Moments))
+        if pulse and moments:
+            self.bad(f"{where}.moments", "a fault has a pulse or moments, not both")
+        if pulse:
+            return self.part(lambda: Pulse.read(pulse, duration), f"{where}.pulse")
+        if moments:
+            return self.part(lambda: Moments.read(moments, duration), f"{where}.moments")
+        return None
 
     def recovery(self, raw: object) -> Recovery:
         data = self.mapping(raw, "recovery", ("timeout", "stable"))

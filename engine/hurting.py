@@ -12,6 +12,7 @@ from engine import blast, inspect, undo, warden
 from engine.clock import now_ns
 from engine.errors import EngineError, Refused
 from engine.experiment import Experiment, Step
+from engine.plan import times
 from engine.target import Target
 from engine.text import listed
 from engine.undo import Healed, UndoRecord
@@ -22,16 +23,20 @@ Say = Callable[..., None]
 
 @dataclass
 class Hurt:
-    """One step while it is performed; times in monotonic ns."""
+    """One time that a step hurts, while it is performed; `start` and `seconds` count from the fault phase,
+    `injected_at` is monotonic ns."""
 
     id: str
     step: Step
+    start: float
+    seconds: float
     state: str = "planned"
     nodes: list[str] = field(default_factory=list)
     records: list[UndoRecord] = field(default_factory=list)
     work: list["Future[Any]"] = field(default_factory=list)
     injected_at: int | None = None
     text: str = ""
+    over: bool = False  # its end has come while it was still being injected, node after node
 
 
 class Hurting:
@@ -42,7 +47,12 @@ class Hurting:
 
     def __init__(self, experiment: Experiment, target: Target, state: Path, run: str, say: Say) -> None:
         self.target, self.state, self.run, self.say = target, state, run, say
-        self.hurts = [Hurt(f"f{i}", step) for i, step in enumerate(experiment.faults)]
+        self.hurts = [
+            Hurt(id, step, start, seconds)
+            for i, step in enumerate(experiment.faults)
+            for id, start, seconds in times(i, step, run)
+        ]
+        self.led: str | None = None  # who led before anything was hurt
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="fault")
         self._dice = random.Random(run)
         self._beat = 0.0
@@ -50,11 +60,14 @@ class Hurting:
     def tick(self, since: int) -> None:
         """Starts and ends what is due; `since` is the time (ns) at which the fault phase began."""
         for hurt in self.hurts:
-            start = since + int(hurt.step.at * 1e9)
+            start = since + int(hurt.start * 1e9)
+            end = start + int(hurt.seconds * 1e9)
             if hurt.state == "planned" and now_ns() >= start:
                 self._begin(hurt)
-            elif hurt.state == "active" and now_ns() >= start + int(hurt.step.duration * 1e9):
+            elif hurt.state == "active" and now_ns() >= end:
                 self._heal(hurt)
+            elif hurt.state == "injecting" and now_ns() >= end:
+                hurt.over = True
         self.watch_over()
 
     def watch_over(self) -> None:
@@ -80,24 +93,37 @@ class Hurting:
         return not self.unfinished() and all(h.state != "planned" for h in self.hurts)
 
     def _begin(self, hurt: Hurt) -> None:
-        """Resolves the victims, writes and tells the undo records, and only then injects."""
+        """Resolves the victims, writes and tells the undo records, and only then injects.
+
+        A leader that is another one than before is told, never silently replaced.
+        """
         wanted = hurt.step.fault.nodes
         who = inspect.leader(self.target) if blast.needs_leader(wanted) else None
         hurt.nodes = blast.resolve(wanted, self.target, who, self._dice)
         busy = {name for h in self.hurts if h.state in ("injecting", "active", "healing") for name in h.nodes}
-        if why := blast.within_cap(len(busy | set(hurt.nodes)), self.target):
+        hit = hurt.step.fault.at_once(len(set(hurt.nodes) - busy))
+        if why := blast.within_cap(len(busy) + hit, self.target):
             raise Refused(why)
         warden.ensure(self.state)
         for name in hurt.nodes:
             hurt.records.append(
                 undo.prepare(
                     self.state, self.run, hurt.id, hurt.step.kind, hurt.step.fault,
-                    self.target.node(name), hurt.step.duration + undo.LEASE,
+                    self.target.node(name), hurt.seconds + undo.LEASE,
                 )
             )  # fmt: skip
-        self._tell(hurt, "injecting")
+        moved = f"{self.led or 'nobody'} led before; {who} leads now" if who not in (None, self.led) else ""
+        self._tell(hurt, "injecting", moved)
         hurt.injected_at = now_ns()
-        hurt.work = [self._pool.submit(undo.inject, self.state, record) for record in hurt.records]
+        if hurt.step.fault.one_by_one:
+            hurt.work = [self._pool.submit(self._one_by_one, hurt)]
+        else:
+            hurt.work = [self._pool.submit(undo.inject, self.state, record) for record in hurt.records]
+
+    def _one_by_one(self, hurt: Hurt) -> None:
+        for record in hurt.records:
+            if not hurt.over:
+                undo.inject(self.state, record)
 
     def _heal(self, hurt: Hurt) -> None:
         self._tell(hurt, "healing")
@@ -118,6 +144,7 @@ class Hurting:
     def heal_all(self) -> None:
         """Heals every step that was begun, at once, and waits for what is read back."""
         for hurt in self.hurts:
+            hurt.over = True
             if hurt.state == "injecting":
                 _wait(hurt.work)
             if hurt.records and hurt.state in ("planned", "injecting", "active"):

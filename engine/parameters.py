@@ -41,7 +41,7 @@ def param(
 
 @dataclass(frozen=True)
 class Parameter:
-    """One parameter of a plug-in; `kind` is text, integer, number, yes-no, list or a unit's name."""
+    """One parameter of a plug-in; `kind` is text, integer, number, yes-no, list, mapping or a unit's name."""
 
     name: str
     kind: str
@@ -80,6 +80,8 @@ class Parameter:
             return self._number(value)
         if self.kind == "list":
             return self._list(value)
+        if self.kind == "mapping":
+            return self._mapping(value)
         if isinstance(value, list | dict):
             raise ValueError(f"must be a text, not {value!r}")
         return str(value)
@@ -118,6 +120,18 @@ class Parameter:
             raise ValueError(f"must be a list, not {value!r}")
         return [str(item) for item in value]
 
+    def _mapping(self, value: object) -> dict[str, Any]:
+        if isinstance(value, str):
+            import yaml  # a form sends a mapping as one line of YAML
+
+            try:
+                value = yaml.safe_load(value)
+            except yaml.YAMLError:
+                raise ValueError(f"{value!r} is not a mapping; write it like {{key: value}}") from None
+        if not isinstance(value, Mapping):
+            raise ValueError(f"must be a mapping, not {value!r}; write it like {{key: value}}")
+        return {str(key): item for key, item in value.items()}
+
     def show(self, value: Any) -> Any:
         """`value` as a person or a file writes it."""
         if value is not None and self.kind in units.TABLES:
@@ -143,7 +157,7 @@ def _parameter(f: "dataclasses.Field[Any]", hint: Any) -> Parameter:
         hint = next(a for a in arguments if a is not type(None))
     meta = f.metadata
     kinds: dict[Any, str] = {str: "text", int: "integer", float: "number", bool: "yes-no"}
-    kind = meta.get("unit") or kinds.get(hint) or "list"
+    kind = meta.get("unit") or kinds.get(hint) or ("mapping" if typing.get_origin(hint) is dict else "list")
     default = f.default
     if f.default_factory is not MISSING:
         default = f.default_factory()
@@ -204,7 +218,8 @@ def dump(instance: Any, *, defaults: bool = False) -> dict[str, Any]:
 
 def schema(cls: type) -> dict[str, Any]:
     """A JSON schema of the parameters."""
-    types_of = {"integer": "integer", "number": "number", "yes-no": "boolean", "list": "array"}
+    types_of = {"integer": "integer", "number": "number", "yes-no": "boolean", "list": "array",
+                "mapping": "object"}  # fmt: skip
     properties: dict[str, dict[str, Any]] = {}
     for p in parameters(cls):
         entry: dict[str, Any] = {"type": types_of.get(p.kind, "string"), "description": p.help}

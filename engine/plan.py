@@ -1,5 +1,6 @@
 """What will happen when, to whom: a pure value. The page shows it, the runner performs it."""
 
+import random
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -7,12 +8,17 @@ from engine import blast
 from engine.drivers import lacks
 from engine.errors import BadInput, EngineError, Problem
 from engine.experiment import Experiment, Step
-from engine.target import Target
+from engine.rhythm import Moments
+from engine.target import Node, Target
 
 
 @dataclass(frozen=True)
 class PlannedStep:
-    """Times in seconds since the run's first reading; `nodes` as far as they are known in advance."""
+    """One time that a step hurts; in seconds since the run's first reading.
+
+    `id` is that of the step, `f0`, and where it hurts more than once the number of the time, `f0.2`.
+    `nodes` are named as far as they are known in advance.
+    """
 
     id: str
     fault: str
@@ -43,8 +49,11 @@ class Plan:
         }
 
 
-def plan(experiment: Experiment, target: Target) -> Plan:
-    """The timeline; raises BadInput where a step is impossible on `target`."""
+def plan(experiment: Experiment, target: Target, seed: str = "") -> Plan:
+    """The timeline; raises BadInput where a step is impossible on `target`.
+
+    Without a `seed` (a run's id) random moments are not known yet: such a step is one window.
+    """
     problems = problems_of(experiment, target)
     if problems:
         raise BadInput(problems)
@@ -54,15 +63,28 @@ def plan(experiment: Experiment, target: Target) -> Plan:
     if experiment.faults:
         phases.append(PlannedPhase("fault", start, end))
     phases.append(PlannedPhase("recovery", end, end + experiment.recovery.timeout))
-    steps = tuple(_step(i, s, target, start) for i, s in enumerate(experiment.faults))
-    return Plan(end + experiment.recovery.timeout, tuple(phases), steps)
+    steps = [one for i, s in enumerate(experiment.faults) for one in _times(i, s, target, start, seed)]
+    return Plan(end + experiment.recovery.timeout, tuple(phases), tuple(steps))
 
 
-def _step(i: int, step: Step, target: Target, start: float) -> PlannedStep:
+def times(i: int, step: Step, seed: str) -> list[tuple[str, float, float]]:
+    """(id, start, seconds) of each time that step `i` hurts, in seconds after the baseline."""
+    windows = step.windows(random.Random(f"{seed} {i}"))
+    ids = [f"f{i}"] if len(windows) == 1 else [f"f{i}.{k}" for k in range(1, len(windows) + 1)]
+    return [(id, start, length) for id, (start, length) in zip(ids, windows, strict=True)]
+
+
+def _times(i: int, step: Step, target: Target, baseline: float, seed: str) -> list[PlannedStep]:
     names = {node.name for node in target.nodes}
     nodes = tuple(n for n in step.fault.nodes if n in names)
     line = step.fault.line([blast.candidates(step.fault.nodes, target)])
-    return PlannedStep(f"f{i}", step.kind, line, nodes, start + step.at, start + step.at + step.duration)
+    found = times(i, step, seed)
+    if isinstance(step.rhythm, Moments) and not seed:
+        line, found = f"{line}, at random moments: {step.rhythm.text()}", [(f"f{i}", step.at, step.duration)]
+    return [
+        PlannedStep(id, step.kind, line, nodes, baseline + start, baseline + start + length)
+        for id, start, length in found
+    ]
 
 
 def problems_of(experiment: Experiment, target: Target) -> list[Problem]:
@@ -71,7 +93,7 @@ def problems_of(experiment: Experiment, target: Target) -> list[Problem]:
     for i, step in enumerate(experiment.faults):
         where = f"faults.{i}.{step.kind}"
         try:
-            count = blast.most(step.fault.nodes, target)
+            count = step.fault.at_once(blast.most(step.fault.nodes, target))
         except EngineError as error:
             found.append(Problem(f"{where}.nodes", str(error)))
             continue
@@ -82,9 +104,14 @@ def problems_of(experiment: Experiment, target: Target) -> list[Problem]:
 
 
 def _incapable(step: Step, target: Target) -> list[str]:
-    named = set(step.fault.nodes) & {node.name for node in target.nodes}
-    whom = [n for n in target.nodes if n.name in named] if named else list(target.nodes)
-    return sorted({why for node in whom if (why := lacks(node, step.fault.needs))})
+    return sorted({why for node in eligible(step, target) if (why := lacks(node, step.fault.needs))})
+
+
+def eligible(step: Step, target: Target) -> list[Node]:
+    """The nodes that a step may come to hit: those that it names or whose tags it names, else all."""
+    words = set(step.fault.nodes)
+    named = [n for n in target.nodes if n.name in words or words & {f"{blast.TAG}{tag}" for tag in n.tags}]
+    return named or list(target.nodes)
 
 
 def _at_once(experiment: Experiment, i: int, count: int, target: Target) -> int:
@@ -94,7 +121,7 @@ def _at_once(experiment: Experiment, i: int, count: int, target: Target) -> int:
         overlap = other.at < step.at + step.duration and step.at < other.at + other.duration
         if j != i and overlap:
             try:
-                total += blast.most(other.fault.nodes, target)
+                total += other.fault.at_once(blast.most(other.fault.nodes, target))
             except EngineError:
                 continue  # its own problem names it
     return min(total, len(target.nodes))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine import drivers, inspect, undo, warden
+from engine import blast, drivers, inspect, undo, warden
 from engine import state as files
 from engine.clock import anchor, now_ns
 from engine.errors import EngineError, Refused
@@ -15,7 +15,7 @@ from engine.experiment import Experiment
 from engine.follow import Child, Follower, width_for
 from engine.hurting import Hurt, Hurting
 from engine.judge import judge
-from engine.plan import plan
+from engine.plan import eligible, plan
 from engine.probes import REGISTRY as PROBES
 from engine.target import Node, Target
 from engine.text import seconds
@@ -122,7 +122,7 @@ class _Run:
         if (directory / "events.jsonl").exists():
             raise Refused(f"{directory} holds a run already.", "Give each run a directory of its own.")
         directory.mkdir(parents=True, exist_ok=True)
-        self.plan = plan(experiment, target)
+        self.plan = plan(experiment, target, seed=run_id)
         self.width = width_for(experiment, self.plan.duration)
         self.log = Log(directory / "events.jsonl", emit)
         self.follower = Follower(experiment, target, directory, self.width)
@@ -195,6 +195,8 @@ class _Run:
         self.prepare_nodes()
         self.wait_until_reachable()
         self.refuse_victims()
+        if any(blast.needs_leader(step.fault.nodes) for step in self.experiment.faults):
+            self.hurting.led = inspect.leader(self.target)
         warden.ensure(self.state)
         self.start_watching()
         self.wait_until_steady()
@@ -219,10 +221,7 @@ class _Run:
     def refuse_victims(self) -> None:
         """Every node that may be hit is looked at now, so that nothing is refused half way."""
         for step in self.experiment.faults:
-            for node in self.target.nodes:
-                named = set(step.fault.nodes) & {n.name for n in self.target.nodes}
-                if named and node.name not in named:
-                    continue
+            for node in eligible(step, self.target):
                 _, driver = drivers.having(node, step.fault.needs)
                 why = driver.refusal(node)
                 if why:

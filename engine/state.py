@@ -10,6 +10,7 @@ from engine.errors import EngineError
 
 OWNER = "CHAOSBOARD_OWNER"  # in the environment of every process that chaosboard started
 PART = "CHAOSBOARD_PART"  # in that of its own parts, which are never victims
+MARK = "CHAOSBOARD_MARK"  # in that of processes which do the harm of a fault: the id of its undo record
 
 
 def root() -> Path:

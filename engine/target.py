@@ -1,7 +1,7 @@
 """A target: a registered service, its nodes, and how each is reached and controlled."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engine.errors import BadInput, Problem
@@ -13,7 +13,8 @@ class Node:
 
     Where `upstream` is given, chaosboard's link proxy listens on `address` and forwards to
     `upstream`, so that the link can be delayed or cut. `control` is the name of a driver and
-    `control_params` its parameters; "" means that the node can be looked at but not hurt.
+    `control_params` its parameters; "" means that the node can be looked at but not hurt. `tags` group
+    nodes, as by zone; `kind` is that of the service it belongs to.
     """
 
     name: str
@@ -21,6 +22,8 @@ class Node:
     upstream: str = ""
     control: str = ""
     control_params: dict[str, Any] = field(default_factory=dict)
+    tags: tuple[str, ...] = ()
+    kind: str = field(default="", compare=False)
 
     @property
     def host(self) -> str:
@@ -36,6 +39,8 @@ class Node:
             result["upstream"] = self.upstream
         if self.control:
             result["driver"] = {self.control: self.control_params}
+        if self.tags:
+            result["tags"] = list(self.tags)
         return result
 
 
@@ -51,6 +56,9 @@ class Target:
     kind: str = "tcp"
     environment: str = "default"
     max_down: float = 1.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "nodes", tuple(replace(node, kind=self.kind) for node in self.nodes))
 
     def node(self, name: str) -> Node:
         for node in self.nodes:
@@ -111,9 +119,9 @@ def _node(data: object, default_driver: object, where: str) -> Node:
     if not isinstance(data, Mapping):
         raise BadInput([Problem(where, "must be a mapping with name and address")])
     problems = [
-        Problem(f"{where}.{key}", "unknown key; there are: name, address, upstream, driver")
+        Problem(f"{where}.{key}", "unknown key; there are: name, address, upstream, driver, tags")
         for key in data
-        if key not in {"name", "address", "upstream", "driver"}
+        if key not in {"name", "address", "upstream", "driver", "tags"}
     ]
     for key in ("address", "upstream"):
         if key == "address" or data.get(key):
@@ -127,6 +135,9 @@ def _node(data: object, default_driver: object, where: str) -> Node:
     if not isinstance(driver, Mapping) or len(driver) > 1:
         problems.append(Problem(f"{where}.driver", "must name one driver, as in {process: {pid: 4711}}"))
         driver = {}
+    tags = data.get("tags") or []
+    if not isinstance(tags, list | tuple) or not all(_is_tag(tag) for tag in tags):
+        problems.append(Problem(f"{where}.tags", "must be a list of words, as in [zone-a, fast-disk]"))
     if problems:
         raise BadInput(problems)
     control, params = next(iter(driver.items()), ("", {}))
@@ -137,7 +148,12 @@ def _node(data: object, default_driver: object, where: str) -> Node:
         upstream=str(data.get("upstream") or ""),
         control=str(control),
         control_params=dict(params or {}),
+        tags=tuple(tags),
     )
+
+
+def _is_tag(tag: object) -> bool:
+    return isinstance(tag, str) and bool(tag) and not any(c.isspace() or c == "," for c in tag)
 
 
 def split_address(address: str) -> tuple[str, int]:

@@ -11,13 +11,14 @@ import fcntl
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine import state as files
 from engine.drivers import REGISTRY as DRIVERS
-from engine.drivers import ReadBack, having
+from engine.drivers import Carrier, ReadBack, having
 from engine.errors import BadInput, EngineError, Refused
 from engine.faults import REGISTRY as FAULTS
 from engine.faults import Fault
@@ -25,6 +26,7 @@ from engine.parameters import build, dump
 from engine.target import Node
 
 LEASE = 3.0  # seconds; a run that says nothing for so long is taken for dead
+AT_ONCE = 16  # records healed side by side
 PATIENCE = 10.0  # seconds in which a healed fault must be read back as gone
 STATES = ("injecting", "active", "healing", "clean", "unverified", "stuck")
 
@@ -84,7 +86,7 @@ def _write(state: Path, record: UndoRecord) -> None:
 
 
 def prepare(
-    state: Path, run: str, step: str, kind: str, fault: Fault, node: Node, seconds: float
+    state: Path, run: str, step: str, kind: str, fault: Fault, node: Node, seconds: float, id: str = ""
 ) -> UndoRecord:
     """Writes the record of a fault that is about to be injected for `seconds`.
 
@@ -96,14 +98,14 @@ def prepare(
     _refuse_second(state, node, fault)
     now = time.time()
     record = UndoRecord(
-        id=uuid.uuid4().hex,
+        id=id or uuid.uuid4().hex,
         run=run,
         step=step,
         fault=kind,
         params=dump(fault),
-        node=node.to_dict(),
+        node={**node.to_dict(), "kind": node.kind},
         driver=name,
-        captured=fault.capture(driver, node),
+        captured={} if isinstance(driver, Carrier) else fault.capture(driver, node),
         line=fault.line([node.name]),
         state="injecting",
         injected_at=now,
@@ -111,6 +113,13 @@ def prepare(
     )
     renew(state, record)
     _write(state, record)
+    if isinstance(driver, Carrier):
+        try:
+            driver.prepare_far(record, seconds)
+        except EngineError as error:
+            if isinstance(error, Refused):
+                _forget(state, record.id)  # it said no, so nothing was done
+            raise
     return record
 
 
@@ -126,20 +135,30 @@ def _refuse_second(state: Path, node: Node, fault: Fault) -> None:
 
 def inject(state: Path, record: UndoRecord) -> UndoRecord:
     """Injects what `prepare` wrote down. An injection that failed is healed: it may have happened."""
-    fault, driver, node = _parts(record)
+    fault, driver, node = parts(record)
     try:
-        fault.inject(driver, node, record.captured, record.id, record.expires_at)
+        if isinstance(driver, Carrier):
+            driver.inject_far(record.id)
+        else:
+            fault.inject(driver, node, record.captured, record.id, record.expires_at)
     except (EngineError, OSError):
         heal(state, record.id)
         raise
     active = replace(record, state="active", injected_at=time.time())
-    _write(state, active)
+    with _lock(state, record.id):
+        if over(state, record):  # healed meanwhile, by the warden or a halt: it must not come back
+            _heal_and_read_back(active, PATIENCE)
+            raise EngineError(f"{record.line}: it was healed before it was complete.")
+        _write(state, active)
     return active
 
 
 def renew(state: Path, record: UndoRecord) -> None:
     """Says that the run that injected it lives: its lease runs for LEASE seconds from now."""
     files.write_quickly(folder(state) / f"{record.id}.lease", f"{time.time() + LEASE}")
+    if issubclass(DRIVERS.get(record.driver), Carrier):
+        _, driver, _ = parts(record)
+        driver.renew_far(record.id)
 
 
 def expired(state: Path, record: UndoRecord) -> bool:
@@ -165,16 +184,22 @@ def heal(state: Path, id: str, *, patience: float = PATIENCE) -> Healed | None:
         if name == "clean":
             kept = replace(done, captured={})  # what it captured may hold secrets, and is needed no more
             files.write(folder(state) / "done" / f"{id}.json", asdict(kept))
-            (folder(state) / f"{id}.json").unlink(missing_ok=True)
-            (folder(state) / f"{id}.lease").unlink(missing_ok=True)
+            _forget(state, id)
         else:
             _write(state, done)
         return Healed(done, name, found.text)
 
 
+def _forget(state: Path, id: str) -> None:
+    (folder(state) / f"{id}.json").unlink(missing_ok=True)
+    (folder(state) / f"{id}.lease").unlink(missing_ok=True)
+
+
 def _heal_and_read_back(record: UndoRecord, patience: float) -> ReadBack:
     try:
-        fault, driver, node = _parts(record)
+        fault, driver, node = parts(record)
+        if isinstance(driver, Carrier):
+            return driver.heal_far(record.id)
         fault.heal(driver, node, record.captured, record.id)
         end = time.monotonic() + patience
         while True:
@@ -194,15 +219,21 @@ def over(state: Path, record: UndoRecord) -> bool:
 
 
 def heal_all(state: Path, *, run: str | None = None) -> list[Healed]:
-    """Heals every record, or those of one run; what is clean already is left out."""
-    chosen = [r for r in records(state) if run is None or r.run == run]
-    return [healed for record in chosen if (healed := heal(state, record.id))]
+    """Heals every record, or those of one run, side by side; what is clean already is left out."""
+    chosen = [r.id for r in records(state) if run is None or r.run == run]
+    with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="heal") as pool:
+        return [healed for healed in pool.map(lambda id: heal(state, id), chosen) if healed]
 
 
-def _parts(record: UndoRecord) -> tuple[Fault, Any, Node]:
+def parts(record: UndoRecord) -> tuple[Fault, Any, Node]:
+    """The fault, the driver and the node that a record tells of. Raises BadInput where they are unknown."""
     fault = build(FAULTS.get(record.fault), record.params, "fault")
     control, params = next(iter(record.node.get("driver", {}).items()), ("", {}))
-    node = Node(record.node["name"], record.node["address"], record.node.get("upstream", ""), control, params)
+    told = record.node
+    node = Node(
+        told["name"], told["address"], told.get("upstream", ""), control, params,
+        tuple(told.get("tags", ())), told.get("kind", ""),
+    )  # fmt: skip
     driver = build(DRIVERS.get(record.driver), params if control == record.driver else {}, "driver")
     return fault, driver, node
 

@@ -7,6 +7,7 @@ is told to stay; whoever injects a fault first makes sure that there is one.
 import fcntl
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -58,15 +59,18 @@ def main(state: Path, *, stay: bool = False) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the board, which ends the warden last
     say(f"watching {state}")
     idle_since, tried = time.monotonic(), dict[str, float]()
+    pool = ThreadPoolExecutor(max_workers=undo.AT_ONCE, thread_name_prefix="heal")
     while not ending:
         found = undo.records(state)
         for record in found:
-            look_at(state, record, tried)
+            if due(state, record, tried):  # side by side: one that is stuck must not hold up the others
+                pool.submit(heal, state, record)
         if found or stay:
             idle_since = time.monotonic()
         if time.monotonic() - idle_since > IDLE:
             break
         time.sleep(LOOK)
+    pool.shutdown(wait=True, cancel_futures=True)
     lock.close()
     return 0
 
@@ -81,16 +85,20 @@ def _take_lock(state: Path) -> IO[str] | None:
     return lock
 
 
-def look_at(state: Path, record: undo.UndoRecord, tried: dict[str, float]) -> None:
-    """Heals `record` where its time has come; one that did not heal is tried again after a while."""
+def due(state: Path, record: undo.UndoRecord, tried: dict[str, float]) -> bool:
+    """Whether its time has come; one that did not heal is tried again after a while."""
     now = time.monotonic()
     if not undo.expired(state, record) or now - tried.get(record.id, -AGAIN) < AGAIN:
-        return
+        return False
     tried[record.id] = now
+    return True
+
+
+def heal(state: Path, record: undo.UndoRecord) -> None:
     try:
         healed = undo.heal(state, record.id)
-    except (EngineError, OSError, ValueError) as error:
-        say(f"{record.line}: could not be healed: {error}")
+    except Exception as error:  # whatever it is, the others must be healed, and this one again
+        say(f"{record.line}: could not be healed: {error!r}")
         return
     if healed:
         say(f"{record.line}: its time was over; {healed.state}: {healed.text}")

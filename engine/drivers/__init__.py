@@ -5,15 +5,19 @@ and to take back, a JSON mapping: it is stored in the undo record before anythin
 be used by another process, on another day.
 """
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from engine.errors import BadInput, EngineError, Refused
-from engine.parameters import build
+from engine.parameters import build, param
 from engine.registry import Registry
 from engine.target import Node
+from engine.text import listed
 
 Captured = dict[str, Any]
+Needs = type | tuple[type, ...]  # one capability, or several that one driver must offer together
 
 
 @dataclass(frozen=True)
@@ -63,14 +67,82 @@ class Network(Protocol):
     def cleared(self, node: Node, mark: str) -> ReadBack: ...
 
 
-WORDS: dict[type, str] = {Kill: "kill", Pause: "pause", Restart: "restart", Network: "disturb the link of"}
+@runtime_checkable
+class Host(Protocol):
+    """The node's host is the one on which this code runs: its files, mounts and processes are at hand."""
+
+    def host(self) -> str: ...
+
+
+@runtime_checkable
+class Family(Protocol):
+    """The node is processes of this host: the main one first, then its descendants."""
+
+    def capture(self, node: Node) -> Captured: ...
+    def family(self, captured: Captured) -> list[dict[str, int]]: ...
+
+
+@runtime_checkable
+class Wrap(Protocol):
+    """Stop a node, and start it again in other surroundings: changed variables, a command before its own.
+
+    In `environ`, None takes a variable away. `start` (of Restart) starts it as it was.
+    """
+
+    def capture(self, node: Node) -> Captured: ...
+    def stop(self, captured: Captured, grace: float) -> None: ...
+    def start(self, node: Node, captured: Captured) -> None: ...
+    def start_in(
+        self, node: Node, captured: Captured, environ: Mapping[str, str | None], before: Sequence[str]
+    ) -> None: ...
+    def running(self, node: Node, captured: Captured) -> ReadBack: ...
+
+
+@runtime_checkable
+class Limit(Protocol):
+    """Take computing time or memory from a node, and give it back.
+
+    `cpu` is in processors (0.2 is a fifth of one), `memory` in bytes; None leaves it as it is.
+    """
+
+    def capture_limits(self, node: Node) -> Captured: ...
+    def limit(self, captured: Captured, mark: str, cpu: float | None, memory: int | None) -> None: ...
+    def unlimit(self, captured: Captured, mark: str) -> None: ...
+    def unlimited(self, captured: Captured, mark: str) -> ReadBack: ...
+
+
+@runtime_checkable
+class Isolate(Protocol):
+    """Take a node off all its networks, and put it back."""
+
+    def capture_networks(self, node: Node) -> Captured: ...
+    def isolate(self, captured: Captured, mark: str) -> None: ...
+    def rejoin(self, captured: Captured, mark: str) -> None: ...
+    def rejoined(self, captured: Captured, mark: str) -> ReadBack: ...
+
+
+WORDS: dict[type, str] = {
+    Kill: "kill", Pause: "pause", Restart: "restart", Network: "disturb the link of",
+    Host: "work on the host of", Family: "find the processes of", Wrap: "change the surroundings of",
+    Limit: "limit the resources of", Isolate: "take the networks of",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Driver:
-    """The base of all drivers. `chosen` is False for those that come with a node's address."""
+    """The base of all drivers. `chosen` is False for those that come with a node: by its address, or by
+    the kind of its service, where `kinds` says so."""
 
     chosen: ClassVar[bool] = True
+    kinds: ClassVar[tuple[str, ...]] = ()
+
+    def offers(self, capability: type) -> bool:
+        """Whether nodes of this driver have the capability at all."""
+        return isinstance(self, capability)
+
+    def cannot(self, capability: type) -> str:
+        """Why a capability that it offers is of no use here (no root, no engine, …); "" where it is."""
+        return ""
 
     def prepare(self, node: Node) -> bool:
         """Makes the node ready to be used, where that is the driver's task; True where it did something."""
@@ -88,6 +160,67 @@ class Driver:
         return ""
 
 
+@dataclass(frozen=True)
+class Carrier(Driver, ABC):
+    """Reaches another host on which the same engine acts, with its own undo records, leases and warden.
+
+    `local` names the driver that controls the node there. What is asked of a fault here is asked there,
+    under the same record id; `engine.far` answers.
+    """
+
+    local: dict[str, Any] = param(help="how the node is controlled on that host: {process: {pid_file: …}}")
+
+    def __post_init__(self) -> None:
+        if len(self.local) != 1:
+            raise ValueError("local must name one driver, as in {process: {pid_file: /run/it.pid}}")
+
+    @abstractmethod
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The far engine's answer. Raises Unreachable where none comes, or the error that it told."""
+
+    @abstractmethod
+    def tell(self, message: dict[str, Any]) -> None:
+        """As `ask`, but waits for nothing and complains of nothing."""
+
+    def offers(self, capability: type) -> bool:
+        name, params = next(iter(self.local.items()))
+        return build(REGISTRY.get(name, "local"), params, f"local.{name}").offers(capability)
+
+    def far_node(self, node: Node) -> dict[str, Any]:
+        return {**node.to_dict(), "driver": self.local, "upstream": "", "kind": node.kind}
+
+    def refusal(self, node: Node) -> str:
+        try:
+            return str(self.ask({"do": "refusal", "node": self.far_node(node)})["why"])
+        except EngineError as error:
+            return str(error)
+
+    def victim(self, node: Node) -> str:
+        try:
+            return str(self.ask({"do": "victim", "node": self.far_node(node)})["what"])
+        except EngineError:
+            return ""
+
+    def prepare_far(self, record: Any, seconds: float) -> None:
+        """`record` is the UndoRecord here; there it gets one of the same id."""
+        told = {"id": record.id, "run": record.run, "step": record.step, "fault": record.fault,
+                "params": record.params, "seconds": seconds}  # fmt: skip
+        _, params = next(iter(record.node["driver"].items()))
+        node = {**record.node, "driver": params["local"], "upstream": ""}
+        self.ask({"do": "prepare", "record": told, "node": node})
+
+    def inject_far(self, id: str) -> None:
+        self.ask({"do": "inject", "id": id})
+
+    def renew_far(self, id: str) -> None:
+        self.tell({"do": "renew", "id": id})
+
+    def heal_far(self, id: str) -> ReadBack:
+        """Raises Unreachable where the host does not answer: then its own warden heals, unseen from here."""
+        found = self.ask({"do": "heal", "id": id})
+        return ReadBack(found["gone"], found["text"])
+
+
 REGISTRY: Registry[Driver] = Registry(__name__, Driver, "driver")
 
 
@@ -99,38 +232,53 @@ def control(node: Node) -> Driver | None:
 
 
 def drivers_of(node: Node) -> list[tuple[str, Driver]]:
-    """All drivers that act on `node`: the one that controls it, and the proxy on its link."""
+    """All drivers that act on `node`: the one that controls it, those of its kind, the proxy on its link."""
     found: list[tuple[str, Driver]] = []
     if (own := control(node)) is not None:
         found.append((node.control, own))
+    found += [(name, cls()) for name, cls in REGISTRY if node.kind in cls.kinds and name != node.control]
     if node.upstream and node.control != "link":
         found.append(("link", REGISTRY.get("link")()))
     return found
 
 
-def having(node: Node, capability: type) -> tuple[str, Driver]:
-    """The driver of `node` that offers `capability`, with its name; raises Refused saying why none does."""
+def having(node: Node, needs: Needs) -> tuple[str, Driver]:
+    """The driver of `node` that offers all of `needs`, with its name; raises Refused saying why none does."""
+    wanted = needs if isinstance(needs, tuple) else (needs,)
+    why = ""
     for name, driver in drivers_of(node):
-        if isinstance(driver, capability):
-            return name, driver
-    raise Refused(*_why_not(node, capability))
+        if all(driver.offers(capability) for capability in wanted):
+            why = next(filter(None, map(driver.cannot, wanted)), "")
+            if not why:
+                return name, driver
+    raise Refused(*((f"{node.name}: {why}", "") if why else _why_not(node, wanted)))
 
 
-def lacks(node: Node, capability: type) -> str:
-    """Why no driver of `node` offers `capability`; "" where one does."""
+def lacks(node: Node, needs: Needs) -> str:
+    """Why no driver of `node` offers `needs`; "" where one does."""
     try:
-        having(node, capability)
+        having(node, needs)
     except (BadInput, EngineError) as error:
         return str(error)
     return ""
 
 
-def _why_not(node: Node, capability: type) -> tuple[str, str]:
-    if capability is Network:
+def _why_not(node: Node, wanted: tuple[type, ...]) -> tuple[str, str]:
+    if wanted == (Network,):
         return (
             f"{node.name} has no link that could be disturbed.",
             "Give it an upstream address: chaosboard then listens on its address and forwards.",
         )
+    kinds = sorted(
+        {k for _, cls in REGISTRY if all(hasattr(cls, m) for m in _methods(wanted)) for k in cls.kinds}
+    )
+    if kinds:
+        return f"{node.name} has no command for it.", f"It is there for services of kind {listed(kinds)}."
     if not node.control:
         return f"Nothing controls {node.name}.", "Choose a driver for it, such as process with a pid file."
-    return f"The {node.control} driver of {node.name} cannot {WORDS.get(capability, 'do this')}.", ""
+    what = listed([WORDS.get(capability, "do this to") for capability in wanted])
+    return f"The {node.control} driver of {node.name} cannot {what} it.", ""
+
+
+def _methods(wanted: tuple[type, ...]) -> list[str]:
+    return [name for capability in wanted for name in vars(capability) if not name.startswith("_")]

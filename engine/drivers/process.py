@@ -5,6 +5,7 @@ import json
 import os
 import signal as signals
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -160,7 +161,13 @@ class Process(Driver):
             except Unreachable:
                 return
 
-    # Capabilities: kill, pause, restart
+    # Capabilities: kill, pause, restart, host, family, wrap
+
+    def host(self) -> str:
+        return os.uname().nodename
+
+    def family(self, captured: Captured) -> list[Identity]:
+        return list(captured["family"])
 
     def capture(self, node: Node) -> Captured:
         """Raises Refused for a process that must not be hurt, Unreachable where there is none."""
@@ -182,12 +189,25 @@ class Process(Driver):
 
     def start(self, node: Node, captured: Captured) -> None:
         """Starts the node again where it does not run: idempotent."""
-        if self._runs(node, captured):
-            return
+        if not self._runs(node, captured):
+            self._start(captured, captured["how"])
+
+    def start_in(
+        self, node: Node, captured: Captured, environ: Mapping[str, str | None], before: Sequence[str]
+    ) -> None:
+        """As `start`, with variables of its environment changed (None: taken away), after `before`."""
+        how = captured["how"]
+        changed = {**how["environ"], **environ}
+        argv = [*before, how["program"] or how["argv"][0], *how["argv"][1:]] if before else how["argv"]
+        kept = {key: value for key, value in changed.items() if value is not None}
+        program = "" if before else how["program"]
+        self._start(captured, {**how, "argv": argv, "environ": kept, "program": program})
+
+    def _start(self, captured: Captured, how: dict[str, Any]) -> None:
         old = captured["family"][0]
         for one in captured["family"][1:]:
             processes.send(one, signals.SIGKILL)  # orphans would hold its port
-        new = processes.start(captured["how"])
+        new = processes.start(how)
         if self.pid is not None:
             state.write(state.root() / "started" / f"{self.pid}.json", {"old": old, "new": new})
         elif not self.port and not self.match:

@@ -5,11 +5,11 @@ needs nothing else. `heal` is idempotent; `read_back` looks at the system, never
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine.drivers import Captured, ReadBack
+from engine.drivers import Captured, Needs, ReadBack
 from engine.parameters import param
 from engine.registry import Registry
 from engine.target import Node
@@ -18,14 +18,20 @@ from engine.text import listed
 
 @dataclass(frozen=True)
 class Fault(ABC):
-    """The base of all faults; `needs` is the driver's capability without which it cannot be."""
+    """The base of all faults; `needs` is the driver's capabilities without which it cannot be."""
 
     nodes: list[str] = param(
         ["one"],
-        help="whom it hits: leader, followers, one, minority, majority, all, a share such as 50%, or names",
+        help="whom it hits: leader, followers, one, minority, majority, all, a number, a share such as "
+        "50%, at most a share such as <=50%, a tag such as tag:zone-a, or names",
     )
 
-    needs: ClassVar[type]
+    needs: ClassVar[Needs]
+    one_by_one: ClassVar[bool] = False  # hits its nodes one after another, not at once
+
+    def at_once(self, nodes: int) -> int:
+        """Of `nodes` that it hits, how many are hurt at the same time."""
+        return min(nodes, 1) if self.one_by_one else nodes
 
     @abstractmethod
     def line(self, nodes: Sequence[str]) -> str:
@@ -38,6 +44,10 @@ class Fault(ABC):
     @abstractmethod
     def inject(self, driver: Any, node: Node, captured: Captured, mark: str, until: float) -> None:
         """Hurts the node. `mark` names this injection, `until` (epoch seconds) is its absolute end."""
+
+    def act(self, driver: Any, node: Node, captured: Captured, alive: Callable[[], bool]) -> None:
+        """What a process of ours does beside the node (see `engine.actor`) as long as `alive()`."""
+        raise TypeError(f"{type(self).__name__} does not act")
 
     @abstractmethod
     def heal(self, driver: Any, node: Node, captured: Captured, mark: str) -> None:

@@ -17,8 +17,8 @@ from engine.verdict import Verdict
 FAMILIES: list[Any] = [drivers, faults, probes, workloads, clients, checkers]
 MEMBERS = [(family.REGISTRY, name, cls) for family in FAMILIES for name, cls in family.REGISTRY]
 IDS = [f"{registry.noun} {name}" for registry, name, _ in MEMBERS]
-ON_MEMORY = [(name, cls) for name, cls in faults.REGISTRY if isinstance(Memory(), cls.needs)]
 NODE = Node("n1", "127.0.0.1:1", control="memory")
+ON_MEMORY = [(name, cls) for name, cls in faults.REGISTRY if not drivers.lacks(NODE, cls.needs)]
 
 
 @pytest.fixture(autouse=True)
