@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from engine.drivers import Captured, ReadBack
 from engine.drivers import Pause as CanPause
+from engine.errors import Refused
 from engine.faults import Fault, listed
 from engine.target import Node
 
@@ -16,6 +17,15 @@ class Pause(Fault):
 
     def line(self, nodes: Sequence[str]) -> str:
         return f"pause {listed(nodes)}"
+
+    def capture(self, driver: Any, node: Node) -> Captured:
+        captured = super().capture(driver, node)
+        if driver.unpaused(captured).gone is False:
+            raise Refused(
+                f"{node.name} is paused already, and not by chaosboard.",
+                "Whoever paused it must let it go on first; healing would undo their work.",
+            )
+        return captured
 
     def inject(self, driver: Any, node: Node, captured: Captured, mark: str, until: float) -> None:
         driver.pause(captured)
