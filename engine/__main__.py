@@ -8,19 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine import drivers, experiment, faults, judge, plan, probes, state, undo, warden, workloads
+from engine import catalogue, experiment, judge, plan, state, undo, warden
 from engine import text as words
 from engine.checkers import REGISTRY as CHECKERS
 from engine.errors import BadInput, EngineError, Problem
 from engine.events import Event
 from engine.experiment import Experiment
-from engine.parameters import parameters
 from engine.verdict import Verdict
 
-FAMILIES: dict[str, Any] = {
-    "faults": faults.REGISTRY, "probes": probes.REGISTRY, "drivers": drivers.REGISTRY,
-    "workloads": workloads.REGISTRY, "checkers": CHECKERS,
-}  # fmt: skip
 BAD_INPUT = 3
 
 
@@ -67,7 +62,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--all", action="store_true", help="also faults of runs that are alive")
     one.add_argument("--json", action="store_true")
     one = command("list", list_, "what there is, with parameters")
-    one.add_argument("family", nargs="?", choices=sorted(FAMILIES))
+    one.add_argument("family", nargs="?", choices=sorted(catalogue.FAMILIES))
+    one.add_argument("--markdown", action="store_true", help="as docs/faults.md has it")
     command("proxy", proxy, "the link proxy of a state directory")
     one = command("warden", watch, "heal faults whose time is over, or whose run fell silent")
     one.add_argument("--stay", action="store_true", help="also while there is nothing to watch")
@@ -171,14 +167,17 @@ def heal(arguments: Any) -> int:
 
 
 def list_(arguments: Any) -> int:
-    for family in [arguments.family] if arguments.family else FAMILIES:
+    if arguments.markdown:
+        print(catalogue.markdown(), end="")
+        return 0
+    for family in [arguments.family] if arguments.family else catalogue.FAMILIES:
         print(f"{family}:")
-        for name, cls in FAMILIES[family]:
-            print(f"  {name:<12}{(cls.__doc__ or '').strip().splitlines()[0]}")
-            for parameter in parameters(cls):
-                default = (
-                    "required" if parameter.required else f"default {parameter.show(parameter.default)!r}"
-                )
+        for entry in catalogue.entries(family):
+            print(f"  {entry.name:<16}{entry.about}")
+            if entry.carried_by:
+                print(f"      carried by {words.listed(entry.carried_by)}")
+            for parameter in entry.parameters:
+                default = catalogue.shown(parameter) or "empty"
                 print(f"      {parameter.name:<12}{parameter.help} ({parameter.kind}, {default})")
     return 0
 

@@ -101,11 +101,15 @@ def _count(word: str, whole: int, dice: random.Random, names: Sequence[str]) -> 
 
 def within_cap(count: int, target: Target) -> str:
     """Why `count` nodes are too many at once for the target's environment; "" where they are not."""
-    allowed = max(math.floor(target.max_down * len(target.nodes) + 1e-9), 0)
-    if count <= allowed:
+    if count <= allowed(target):
         return ""
     share = units.show(target.max_down, "share")
     return (
         f"{count} of {len(target.nodes)} nodes of {target.name} would be hurt at once; the environment "
-        f"{target.environment} allows {share}, that is {allowed}."
+        f"{target.environment} allows {share}, that is {allowed(target)}."
     )
+
+
+def allowed(target: Target) -> int:
+    """How many nodes of `target` its environment allows to be hurt at once."""
+    return max(math.floor(target.max_down * len(target.nodes) + 1e-9), 0)

@@ -8,6 +8,7 @@ One message is one JSON mapping, answered by one; see `engine.drivers.Carrier` f
     {"do": "prepare", "record": …, "node": …}        -> {}       the undo record is on this host's disk
     {"do": "inject", "id": …}                        -> {}
     {"do": "renew", "id": …}                         -> {}       without it for a lease, this host heals
+    {"do": "look", "id": …}                          -> {"gone": false, "text": …}    heals nothing
     {"do": "heal", "id": …}                          -> {"gone": true, "text": …}
 
 An answer may be {"error": …, "remedy": …, "kind": "Refused"}. `python -m engine.far --state DIR` speaks
@@ -94,6 +95,14 @@ def _renew(state: Path, message: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _look(state: Path, message: dict[str, Any]) -> dict[str, Any]:
+    record = undo.record_of(state, message["id"])
+    if record is None:
+        return {"gone": True, "text": "nothing was done on its host"}
+    found = undo.look(record)
+    return {"gone": found.gone, "text": found.text}
+
+
 def _heal(state: Path, message: dict[str, Any]) -> dict[str, Any]:
     undo.heal(state, message["id"])
     record = undo.record_of(state, message["id"])
@@ -104,7 +113,7 @@ def _heal(state: Path, message: dict[str, Any]) -> dict[str, Any]:
 
 _DO: dict[str, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {
     "hello": _hello, "refusal": _refusal, "victim": _victim, "prepare": _prepare, "inject": _inject,
-    "renew": _renew, "heal": _heal,
+    "renew": _renew, "look": _look, "heal": _heal,
 }  # fmt: skip
 
 

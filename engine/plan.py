@@ -10,6 +10,7 @@ from engine.errors import BadInput, EngineError, Problem
 from engine.experiment import Experiment, Step
 from engine.rhythm import Moments
 from engine.target import Node, Target
+from engine.text import count
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class PlannedStep:
     """One time that a step hurts; in seconds since the run's first reading.
 
     `id` is that of the step, `f0`, and where it hurts more than once the number of the time, `f0.2`.
-    `nodes` are named as far as they are known in advance.
+    `nodes` are named as far as they are known in advance, `reach` says how many at most.
     """
 
     id: str
@@ -26,6 +27,7 @@ class PlannedStep:
     nodes: tuple[str, ...]
     start: float
     end: float
+    reach: str
 
 
 @dataclass(frozen=True)
@@ -78,11 +80,11 @@ def _times(i: int, step: Step, target: Target, baseline: float, seed: str) -> li
     names = {node.name for node in target.nodes}
     nodes = tuple(n for n in step.fault.nodes if n in names)
     line = step.fault.line([blast.candidates(step.fault.nodes, target)])
-    found = times(i, step, seed)
+    found, far = times(i, step, seed), reach(step, target)
     if isinstance(step.rhythm, Moments) and not seed:
         line, found = f"{line}, at random moments: {step.rhythm.text()}", [(f"f{i}", step.at, step.duration)]
     return [
-        PlannedStep(id, step.kind, line, nodes, baseline + start, baseline + start + length)
+        PlannedStep(id, step.kind, line, nodes, baseline + start, baseline + start + length, far)
         for id, start, length in found
     ]
 
@@ -93,11 +95,11 @@ def problems_of(experiment: Experiment, target: Target) -> list[Problem]:
     for i, step in enumerate(experiment.faults):
         where = f"faults.{i}.{step.kind}"
         try:
-            count = step.fault.at_once(blast.most(step.fault.nodes, target))
+            hit = step.fault.at_once(blast.most(step.fault.nodes, target))
         except EngineError as error:
             found.append(Problem(f"{where}.nodes", str(error)))
             continue
-        if why := blast.within_cap(_at_once(experiment, i, count, target), target):
+        if why := blast.within_cap(_at_once(experiment, i, hit, target), target):
             found.append(Problem(f"{where}.nodes", why))
         found += [Problem(where, why) for why in _incapable(step, target)]
     return found
@@ -114,9 +116,18 @@ def eligible(step: Step, target: Target) -> list[Node]:
     return named or list(target.nodes)
 
 
-def _at_once(experiment: Experiment, i: int, count: int, target: Target) -> int:
+def reach(step: Step, target: Target) -> str:
+    """How many nodes it hurts at once, and how many it may: `at most 1 of 3 nodes at once; staging allows 2`."""
+    most = step.fault.at_once(blast.most(step.fault.nodes, target))
+    return (
+        f"at most {most} of {count(len(target.nodes), 'node')} at once; "
+        f"{target.environment} allows {blast.allowed(target)}"
+    )
+
+
+def _at_once(experiment: Experiment, i: int, hit: int, target: Target) -> int:
     """The most nodes hurt while step `i` lasts, its own and those of steps that overlap it."""
-    step, total = experiment.faults[i], count
+    step, total = experiment.faults[i], hit
     for j, other in enumerate(experiment.faults):
         overlap = other.at < step.at + step.duration and step.at < other.at + other.duration
         if j != i and overlap:

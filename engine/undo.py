@@ -163,11 +163,7 @@ def renew(state: Path, record: UndoRecord) -> None:
 
 def expired(state: Path, record: UndoRecord) -> bool:
     """Whether the record's end has passed, or its run has fallen silent."""
-    now = time.time()
-    try:
-        lease = float((folder(state) / f"{record.id}.lease").read_text())
-    except (OSError, ValueError):
-        lease = 0.0
+    now, lease = time.time(), lease_of(state, record)
     return now >= min(lease, record.expires_at) or lease > now + 2 * LEASE  # a clock that was set back
 
 
@@ -211,6 +207,39 @@ def _heal_and_read_back(record: UndoRecord, patience: float) -> ReadBack:
         return ReadBack(None, f"cannot be healed by this version: {error}")
     except (EngineError, OSError) as error:
         return ReadBack(None, str(error))
+
+
+def look(record: UndoRecord) -> ReadBack:
+    """What the system shows of the fault now; heals nothing."""
+    try:
+        fault, driver, node = parts(record)
+        if isinstance(driver, Carrier):
+            return driver.look_far(record.id)
+        found: ReadBack = fault.read_back(driver, node, record.captured, record.id)
+        return found
+    except (EngineError, OSError) as error:
+        return ReadBack(None, str(error))
+
+
+def recent(state: Path, count: int) -> list[UndoRecord]:
+    """The faults that were healed last and read back as clean, the newest first."""
+    paths = sorted((folder(state) / "done").glob("*.json"), key=_changed, reverse=True)
+    return [r for path in paths[:count] if (r := _read(path))]
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def lease_of(state: Path, record: UndoRecord) -> float:
+    """The epoch seconds up to which the run that injected it last said that it lives; 0 where unknown."""
+    try:
+        return float((folder(state) / f"{record.id}.lease").read_text())
+    except (OSError, ValueError):
+        return 0.0
 
 
 def over(state: Path, record: UndoRecord) -> bool:

@@ -16,6 +16,7 @@ from apps import parameters
 from apps.experiments import conditions
 from apps.experiments.offers import default_nodes, faults_offered, nodes_offered
 from engine.errors import Problem
+from engine.experiment import STEP as STEP_KEYS
 from engine.faults import REGISTRY as FAULTS
 from engine.probes import REGISTRY as PROBES
 from engine.target import Target
@@ -55,7 +56,7 @@ DEFAULTS = {
     "recovery_stable": "5s",
     "expect_recover_within": "30s",
 }
-STEP = {"at": "0s", "for": "10s"}
+STEP = {"at": "0s", "for": "10s"}  # of a new step
 MOST_STEPS = 50
 LEAST = ("availability",)  # a bare `99%` means at least
 
@@ -109,9 +110,9 @@ class Draft:
 
     def _take_step(self, step: str, data: dict[str, Any]) -> None:
         self.steps.append(step)
-        for key in STEP:
+        for key in STEP_KEYS:
             self.values[f"step-{step}-{key}"] = str(data.get(key, STEP[key] if key == "at" else ""))
-        kind = next((key for key in data if key not in STEP), "")
+        kind = next((key for key in data if key not in STEP_KEYS), "")
         self.values[f"step-{step}-fault"] = kind
         if kind in FAULTS and isinstance(data[kind], dict):
             self.values |= parameters.texts(FAULTS.get(kind), f"step-{step}-{kind}", data[kind])
@@ -206,7 +207,7 @@ class Draft:
 
     def _step(self, step: str) -> dict[str, Any]:
         result: dict[str, Any] = {}
-        for key in STEP:
+        for key in STEP_KEYS:
             if value := self.values.get(f"step-{step}-{key}", "").strip():
                 result[key] = value
         if kind := self.values.get(f"step-{step}-fault"):

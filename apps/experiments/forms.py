@@ -111,6 +111,12 @@ class EditorForm(forms.Form):
         )  # fmt: skip
         self.fields[f"step-{step}-at"] = _text("at", "after the baseline", "0s")
         self.fields[f"step-{step}-for"] = _text("for", "then it is healed", "10s")
+        self.fields[f"step-{step}-pulse"] = _text(
+            "pulse", "on and off within its time; empty: all of it", "2s on, 3s off"
+        )
+        self.fields[f"step-{step}-moments"] = _text(
+            "random moments", "instead of a pulse: when nobody knows", "3 of 2s"
+        )
         if kind in FAULTS:
             prefix = f"step-{step}-{kind}"
             self.fields.update(parameters.form_fields(FAULTS.get(kind), prefix))
@@ -160,11 +166,14 @@ class EditorForm(forms.Form):
 
     def _step(self, number: int, step: str) -> dict[str, Any]:
         main = (f"step-{step}-fault", f"step-{step}-at", f"step-{step}-for")
+        rhythm = (f"step-{step}-pulse", f"step-{step}-moments")
         return {
             "id": step,
             "number": number,
             "main": [self[name] for name in main],
-            "parameters": self._fields(f"step-{step}-", but=main),
+            "parameters": self._fields(f"step-{step}-", but=main + rhythm),
+            "rhythm": [self[name] for name in rhythm],
+            "rhythmic": any(self[name].value() or self[name].errors for name in rhythm),
         }
 
     def more_probes(self) -> int:

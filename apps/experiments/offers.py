@@ -42,6 +42,12 @@ def nodes_offered(target: Target, now: str) -> Choices:
     leaders = ("leader", "followers")
     roles = [word for word in WORDS if _has_leader(target) or word not in leaders]
     choices = [(word, f"the {word}" if word in leaders else word) for word in roles]
+    whole = len(target.nodes)
+    choices += [(str(n), f"{n} of {whole}") for n in range(2, whole)]
+    if whole > 1:
+        choices += [("50%", "half"), ("<=50%", "a random number, up to half")]
+    tags = sorted({tag for node in target.nodes for tag in node.tags})
+    choices += [(f"tag:{tag}", f"those tagged {tag}") for tag in tags]
     choices += [(node.name, node.name) for node in target.nodes]
     if now and now not in dict(choices):
         choices.append((now, now))

@@ -1,6 +1,7 @@
 """The drawing of a plan, and the plan in words. Pure: a page shows it, a test reads it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 from engine import units
@@ -48,15 +49,31 @@ class Drawing:
 
 def draw(experiment: Experiment, plan: dict[str, Any]) -> Drawing:
     whole = max(float(plan["duration"]), 0.001)
-    lanes = [
-        Lane(step["fault"], (_bar("fault", step["start"], step["end"], step["line"], whole),))
-        for step in plan["steps"]
-    ]
+    lanes = [_lane(list(steps), whole) for _, steps in groupby(plan["steps"], key=_step_of)]
     if experiment.workload:
         lanes.insert(0, Lane("load", (_bar("load", 0.0, whole, _workload(experiment), whole),)))
     lanes.append(Lane("watch", (_bar("watch", 0.0, whole, _watching(experiment), whole),)))
     phases = [_bar(f"phase {p['name']}", p["start"], p["end"], p["name"], whole) for p in plan["phases"]]
     return Drawing(tuple(phases), tuple(lanes), _ticks(whole), _words(experiment, plan))
+
+
+def _step_of(planned: dict[str, Any]) -> str:
+    """The step of which this is one time: `f0` of `f0.2`."""
+    return str(planned["id"]).partition(".")[0]
+
+
+def _lane(times: list[dict[str, Any]], whole: float) -> Lane:
+    """One step; what it does is said once, at its last time, where there is room after it."""
+    bars = [_bar("fault", t["start"], t["end"], t["line"], whole) for t in times]
+    if len(bars) > 1:
+        first, last = times[0], times[-1]
+        end = _bar("fault", first["start"], last["end"], f"{first['line']}, {len(times)} times", whole)
+        bars = [replace(bar, label="", kind="fault") for bar in bars]
+        label_x, anchor = (last["end"], "start") if end.anchor == "start" else (first["start"], "end")
+        bars[-1] = replace(
+            bars[-1], label=end.label, label_x=_percent(label_x / whole * 100), anchor=anchor, kind="fault"
+        )
+    return Lane(times[0]["fault"], tuple(bars))
 
 
 def _bar(kind: str, start: float, end: float, label: str, whole: float) -> Bar:
@@ -110,8 +127,9 @@ def _words(experiment: Experiment, plan: dict[str, Any]) -> tuple[tuple[str, str
     rows = [("before", "Looks whether it is steady. If it is not, nothing is hurt.")]
     if experiment.baseline:
         rows.append(("0 s", f"Watches for {_time(experiment.baseline)}: {_watching(experiment)}."))
-    moments = [(s["start"], f"{_capital(s['line'])}.") for s in plan["steps"]]
-    moments += [(s["end"], f"Heals it and reads back that it is gone: {s['line']}.") for s in plan["steps"]]
+    moments = []
+    for _, group in groupby(plan["steps"], key=_step_of):
+        moments += _told(list(group))
     rows += [(_time(at), text) for at, text in sorted(moments)]
     recovery = experiment.recovery
     rows.append(
@@ -123,6 +141,20 @@ def _words(experiment: Experiment, plan: dict[str, Any]) -> tuple[tuple[str, str
     rows += [("at any time", f"Stops and heals at once if {_abort(a)}.") for a in experiment.abort_when]
     rows.append(("then", _expecting(experiment)))
     return tuple(rows)
+
+
+def _told(times: list[dict[str, Any]]) -> list[tuple[float, str]]:
+    """When a step begins and ends, in words; one that hurts again and again is told once."""
+    first, last = times[0], times[-1]
+    again = f", {len(times)} times until {_time(last['end'])}" if len(times) > 1 else ""
+    each = " after each time" if again else ""
+    return [
+        (first["start"], f"{_capital(first['line'])}{again}: {first['reach']}."),
+        (
+            last["end"] if not again else first["end"],
+            f"Heals it{each} and reads back that it is gone: {first['line']}.",
+        ),
+    ]
 
 
 def _abort(condition: Any) -> str:

@@ -6,6 +6,7 @@ app_name = "experiments"
 urlpatterns = [
     path("", views.index, name="list"),
     path("add/", views.add, name="add"),
+    path("faults/", views.faults, name="faults"),
     path("draw/", views.draw, name="draw"),
     path("preview/", views.preview, name="preview"),
     path("<int:pk>/", views.detail, name="detail"),

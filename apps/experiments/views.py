@@ -10,6 +10,7 @@ from apps.experiments import services
 from apps.experiments.editing import Editor, drawing_of
 from apps.experiments.models import Experiment, ExperimentVersion
 from apps.targets.models import Target
+from engine import catalogue
 from engine.errors import BadInput, Refused
 
 page = require_http_methods(["GET", "HEAD", "POST"])
@@ -29,6 +30,13 @@ def index(request: HttpRequest) -> HttpResponse:
         "any_target": Target.objects.exists(),
     }
     return render(request, "experiments/list.html", context)
+
+
+@require_safe
+def faults(request: HttpRequest) -> HttpResponse:
+    """What can be done to a service, made from the registry."""
+    context = {"faults": catalogue.entries("faults"), "drivers": catalogue.entries("drivers")}
+    return render(request, "experiments/faults.html", context)
 
 
 @require_safe

@@ -10,6 +10,8 @@ urlpatterns = [
     path("runs/<int:pk>/", views.detail, name="detail"),
     path("runs/<int:pk>/abort/", views.abort, name="abort"),
     path("experiments/<int:pk>/start/", views.start, name="start"),
+    path("hurt/", views.hurt, name="hurt"),
+    path("hurt/<slug:record>/heal/", views.heal, name="heal"),
     path("halt/", views.halt, name="halt"),
     path("halt/resume/", views.resume, name="resume"),
 ]

@@ -8,9 +8,10 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.experiments.models import Experiment
-from apps.runs import services
+from apps.runs import evidence, services
 from apps.runs.models import Halt, Run
 from engine.errors import EngineError
+from engine.undo import LEASE
 
 ALL = Run.objects.select_related("version__experiment", "target")
 
@@ -109,3 +110,26 @@ def resume(request: HttpRequest) -> HttpResponse:
     else:
         messages.info(request, "Nothing was halted.")
     return redirect("runs:halt")
+
+
+@require_GET
+def hurt(request: HttpRequest) -> HttpResponse:
+    context = {
+        "hurts": evidence.hurt_now(),
+        "healed": evidence.healed_last(),
+        "states": evidence.STATES,
+        "lease": LEASE,
+    }
+    return render(request, "runs/hurt.html", context)
+
+
+@require_POST
+def heal(request: HttpRequest, record: str) -> HttpResponse:
+    healed = evidence.heal(record)
+    if healed is None:
+        messages.info(request, "It was clean already.")
+    elif healed.state == "clean":
+        messages.success(request, f"{healed.record.line}: clean, {healed.text}.")
+    else:
+        messages.error(request, f"{healed.record.line}: {healed.state}, {healed.text}.")
+    return redirect("runs:hurt")

@@ -44,6 +44,13 @@ class NodeForm(forms.Form):
         widget=forms.TextInput(attrs={"placeholder": "127.0.0.1:12379", "autocomplete": "off"}),
     )
 
+    tags = forms.CharField(
+        required=False,
+        label="Tags",
+        help_text="optional words, so that a fault can choose by them: zone-a",
+        widget=forms.TextInput(attrs={"placeholder": "zone-a", "autocomplete": "off"}),
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["control"].choices = [("", LOOK_ONLY), *((name, name) for name, _ in chosen_drivers())]
@@ -77,6 +84,8 @@ class NodeForm(forms.Form):
     def to_node(self) -> dict[str, Any]:
         data = self.cleaned_data
         node = {key: data[key] for key in ("name", "address", "upstream") if data.get(key)}
+        if tags := data.get("tags", "").replace(",", " ").split():
+            node["tags"] = tags
         if driver := data.get("control"):
             node["driver"] = {driver: collect(DRIVERS.get(driver), driver, data)}
         return node
@@ -182,6 +191,7 @@ def _initial(instance: Target | None) -> dict[str, Any]:
 
 def _row(node: Node) -> dict[str, Any]:
     row = {"name": node.name, "address": node.address, "upstream": node.upstream, "control": node.control}
+    row["tags"] = " ".join(node.tags)
     if node.control in DRIVERS:
         row |= texts(DRIVERS.get(node.control), node.control, node.control_params)
     return row

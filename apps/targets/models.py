@@ -79,6 +79,7 @@ class Node(models.Model):
     upstream = models.CharField(max_length=255, blank=True)
     control = models.CharField(max_length=40, blank=True)
     control_params = models.JSONField(default=dict, blank=True)
+    tags = models.JSONField(default=list, blank=True)
     position = models.PositiveIntegerField(default=0)
 
     up = models.BooleanField(null=True, editable=False)
@@ -101,6 +102,7 @@ class Node(models.Model):
             upstream=self.upstream,
             control=self.control,
             control_params=dict(self.control_params),
+            tags=tuple(self.tags),
         )
 
     @property

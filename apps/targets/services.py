@@ -169,6 +169,7 @@ def _store_node(target: Target, row: Node | None, node: EngineNode, position: in
         for field, value in UNSEEN.items():
             setattr(row, field, value)
     row.address, row.upstream, row.position = node.address, node.upstream, position
+    row.tags = list(node.tags)
     row.control, row.control_params = node.control, node.control_params
     try:
         row.clean_fields(exclude=["target"])

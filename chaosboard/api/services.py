@@ -18,6 +18,7 @@ NODE = {
         "name": TEXT,
         "address": {**TEXT, "description": "host:port, where clients reach it"},
         "upstream": {**TEXT, "description": "where the link proxy forwards to"},
+        "tags": {"type": "array", "items": TEXT, "description": "words by which a fault can choose it"},
         "driver": {
             "type": "object",
             "description": 'one driver with its parameters: {"process": {"pid": 4711}}',

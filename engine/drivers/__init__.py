@@ -215,6 +215,10 @@ class Carrier(Driver, ABC):
     def renew_far(self, id: str) -> None:
         self.tell({"do": "renew", "id": id})
 
+    def look_far(self, id: str) -> ReadBack:
+        found = self.ask({"do": "look", "id": id})
+        return ReadBack(found["gone"], found["text"])
+
     def heal_far(self, id: str) -> ReadBack:
         """Raises Unreachable where the host does not answer: then its own warden heals, unseen from here."""
         found = self.ask({"do": "heal", "id": id})
@@ -269,9 +273,7 @@ def _why_not(node: Node, wanted: tuple[type, ...]) -> tuple[str, str]:
             f"{node.name} has no link that could be disturbed.",
             "Give it an upstream address: chaosboard then listens on its address and forwards.",
         )
-    kinds = sorted(
-        {k for _, cls in REGISTRY if all(hasattr(cls, m) for m in _methods(wanted)) for k in cls.kinds}
-    )
+    kinds = sorted({kind for name in offering(wanted) for kind in REGISTRY.get(name).kinds})
     if kinds:
         return f"{node.name} has no command for it.", f"It is there for services of kind {listed(kinds)}."
     if not node.control:
@@ -280,5 +282,8 @@ def _why_not(node: Node, wanted: tuple[type, ...]) -> tuple[str, str]:
     return f"The {node.control} driver of {node.name} cannot {what} it.", ""
 
 
-def _methods(wanted: tuple[type, ...]) -> list[str]:
-    return [name for capability in wanted for name in vars(capability) if not name.startswith("_")]
+def offering(needs: Needs) -> list[str]:
+    """The names of the drivers that offer all of `needs`, on some machine."""
+    wanted = needs if isinstance(needs, tuple) else (needs,)
+    methods = [name for one in wanted for name in vars(one) if not name.startswith("_")]
+    return [name for name, cls in REGISTRY if all(hasattr(cls, method) for method in methods)]

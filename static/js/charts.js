@@ -139,7 +139,10 @@ export class Charts {
   _labels() {
     const width = this.root.clientWidth - (this.compact ? 60 : 76)
     const place = (time) => (time / this.end) * width
-    const bands = this.ledger.bands.toSorted((a, b) => a.from - b.from)
+    // what hurts again and again is named at its first time
+    const named = new Set()
+    const first = ({ id }) => { const step = String(id).split('.')[0]; return !named.has(step) && named.add(step) }
+    const bands = this.ledger.bands.toSorted((a, b) => a.from - b.from).filter(first)
     return bands.map(({ from, line }, i) => {
       const next = bands.slice(i + 1).find((band) => band.from > from)
       const room = Math.floor(((next ? place(next.from) : width) - place(from)) / 6.3)

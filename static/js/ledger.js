@@ -82,7 +82,7 @@ export class Ledger {
   get bands() {
     return [...this.faults.values()]
       .filter((fault) => fault.from !== null)
-      .map((fault) => ({ from: fault.from, to: fault.to ?? this.at, open: fault.to === null, line: fault.line }))
+      .map((fault) => ({ from: fault.from, to: fault.to ?? this.at, open: fault.to === null, line: fault.line, id: fault.id }))
   }
 
   /** The leader that most of the reachable nodes see now. */

@@ -83,7 +83,7 @@ def test_a_service_from_registering_to_deleting(api):
     path = f"/services/{made['id']}"
     assert api("GET", path)[1]["nodes"][0]["driver"] == {"memory": {"cluster": "orders"}}
     assert api("PUT", path, {"description": "hot"})[1]["description"] == "hot"
-    assert api("POST", f"{path}/check")[1]["nodes"][0]["can"] == ["kill", "pause", "restart"]
+    assert {"kill", "pause", "restart"} <= set(api("POST", f"{path}/check")[1]["nodes"][0]["can"])
     assert api("GET", "/services")[1]["services"][0]["nodes"][0]["up"] is True
     assert api("DELETE", path) == (204, None)
     assert api("GET", path)[0] == 404

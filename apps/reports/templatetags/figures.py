@@ -9,7 +9,8 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from engine import text
+from engine import catalogue, text
+from engine.parameters import Parameter
 
 register = template.Library()
 NOTHING = "–"
@@ -113,6 +114,11 @@ def age(value: datetime | None) -> str:
 def pill(word: str | None) -> str:
     """The class of the pill that says `word`."""
     return PILLS.get(word or "", "unknown")
+
+
+@register.filter
+def default_of(parameter: Parameter) -> str:
+    return catalogue.shown(parameter)
 
 
 @register.filter

@@ -171,7 +171,7 @@ def test_the_preview_tells_the_plan_or_what_is_missing(ada: Client) -> None:
     assert "needs a name" in ada.post(PREVIEW, fields).content.decode()
     assert "has no unit" in ada.post(PREVIEW, {**fields, "baseline": "10"}).content.decode()
     html = ada.post(PREVIEW, {**fields, "name": "x"}).content.decode()
-    assert "Kill one of n0, n1, n2 (SIGKILL)." in html
+    assert "Kill one of n0, n1, n2 (SIGKILL): at most 1 of 3 nodes at once" in html
     assert "<svg" in html
     assert "style=" not in html
 

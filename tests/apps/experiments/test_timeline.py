@@ -29,10 +29,29 @@ def test_the_plan_is_told_in_order_with_what_stops_it_and_what_is_expected(order
         expect={"recover_within": "5s", "lost_writes": 0},
     )
     words = dict(drawn.words)
-    assert words["10 s"] == "Kill one of n0, n1, n2 (SIGKILL)."
+    assert (
+        words["10 s"] == "Kill one of n0, n1, n2 (SIGKILL): at most 1 of 3 nodes at once; default allows 3."
+    )
     assert words["at any time"] == "Stops and heals at once if memory reads availability < 20% for 3 s."
     assert words["then"] == "Holds if it recovers within 5 s; no acknowledged write is lost."
 
 
 def test_an_experiment_that_expects_nothing_says_so(orders: Target) -> None:
     assert "unknown" in dict(drawing(orders).words)["then"]
+
+
+def test_what_hurts_again_and_again_is_one_lane_and_told_once(orders: Target) -> None:
+    fault = {"at": "1s", "for": "10s", "pulse": "1s on, 2s off", "kill": {"nodes": ["n0"]}}
+    drawn = drawing(orders, faults=[fault])
+    (lane,) = [lane for lane in drawn.lanes if lane.name == "kill"]
+    assert len(lane.bars) == 4
+    assert [bar.label for bar in lane.bars if bar.label] == ["kill n0 (SIGKILL), 4 times"]
+    told = [text for _, text in drawn.words if "kill n0" in text.lower()]
+    assert told[0].startswith("Kill n0 (SIGKILL), 4 times until 21 s: at most 1 of 3 nodes")
+    assert len(told) == 2
+
+
+def test_random_moments_are_told_without_being_known(orders: Target) -> None:
+    fault = {"at": "0s", "for": "20s", "moments": "3 of 2s", "kill": {"nodes": ["n0"]}}
+    (lane,) = [lane for lane in drawing(orders, faults=[fault]).lanes if lane.name == "kill"]
+    assert [bar.label for bar in lane.bars] == ["kill n0 (SIGKILL), at random moments: 3 of 2s"]

@@ -40,7 +40,7 @@ def test_a_process_that_may_be_hurt_is_stored(victim: Victim):
     target = services.save_target(
         service({"address": victim.address, "driver": {"process": {"pid": victim.pid}}})
     )
-    assert services.check_target(target)["nodes"][0]["can"] == ["kill", "pause", "restart"]
+    assert {"kill", "pause", "restart"} <= set(services.check_target(target)["nodes"][0]["can"])
 
 
 @pytest.mark.parametrize("data", [None, [], "orders", 7])
