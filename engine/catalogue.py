@@ -15,11 +15,12 @@ FAMILIES: dict[str, Any] = {
     "faults": faults.REGISTRY, "probes": probes.REGISTRY, "drivers": drivers.REGISTRY,
     "workloads": workloads.REGISTRY, "checkers": CHECKERS,
 }  # fmt: skip
+NODES = parameters(Fault)[0]  # what all faults take, told once
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One plug-in. `carried_by` names the drivers that can carry a fault."""
+    """One plug-in. `carried_by` names the drivers that can carry a fault; what all faults take is left out."""
 
     name: str
     about: str
@@ -40,7 +41,8 @@ def entries(family: str) -> list[Entry]:
 def _entry(name: str, cls: type) -> Entry:
     about = re.sub(r"\s+", " ", (cls.__doc__ or "").strip())
     carried = tuple(drivers.offering(cls.needs)) if issubclass(cls, Fault) else ()
-    return Entry(name, about, parameters(cls), carried)
+    own = tuple(p for p in parameters(cls) if not carried or p != NODES)
+    return Entry(name, about, own, carried)
 
 
 def shown(parameter: Parameter) -> str:
@@ -64,7 +66,8 @@ def markdown() -> str:
     parts = [
         "# Faults and drivers",
         "Made from the code by `python -m engine list --markdown`; the board shows the same under *Faults*.",
-        "Every fault takes `at` and `for`, and may take `pulse` (`2s on, 3s off`) or `moments` (`3 of 2s`).",
+        "Every fault takes `at` and `for`, and may take `pulse` (`2s on, 3s off`) or `moments` (`3 of 2s`). "
+        f"`nodes` (default `{shown(NODES)}`) says {NODES.help}.",
         "## Faults",
         *(_told(one, "Carried by", one.carried_by) for one in entries("faults")),
         "## Drivers",

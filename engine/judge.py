@@ -282,7 +282,7 @@ def _headline(
 
 
 def _broke(run: Recorded, figures: dict[str, Any], name: str) -> str:
-    hurt = text.listed([f["line"] for f in run.faults]) if run.faults else ""
+    hurt = text.listed(list(dict.fromkeys(f["line"] for f in run.faults))) if run.faults else ""
     after = f" after “{hurt}”" if hurt else ""
     if not figures["broken"]:
         return f"{name} stayed in tolerance{after}"

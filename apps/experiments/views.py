@@ -35,7 +35,11 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_safe
 def faults(request: HttpRequest) -> HttpResponse:
     """What can be done to a service, made from the registry."""
-    context = {"faults": catalogue.entries("faults"), "drivers": catalogue.entries("drivers")}
+    context = {
+        "faults": catalogue.entries("faults"),
+        "drivers": catalogue.entries("drivers"),
+        "nodes": catalogue.NODES,
+    }
     return render(request, "experiments/faults.html", context)
 
 

@@ -78,6 +78,20 @@ export class Ledger {
     this.verdict = data
   }
 
+  /** Each step as it is now: its latest time that has begun, which one that is, and of how many. */
+  get steps() {
+    const steps = new Map()
+    for (const fault of this.faults.values()) {
+      const id = String(fault.id).split('.')[0]
+      steps.set(id, [...(steps.get(id) ?? []), fault])
+    }
+    return [...steps.values()].map((times) => {
+      const begun = times.filter((fault) => fault.state !== 'planned')
+      const worst = begun.find((fault) => ['stuck', 'unverified'].includes(fault.state))
+      return [worst ?? begun.at(-1) ?? times[0], begun.length, times.length]
+    })
+  }
+
   /** The times in which the target was hurt, up to now. */
   get bands() {
     return [...this.faults.values()]

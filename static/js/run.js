@@ -71,9 +71,10 @@ function showFacts() {
     rows.push(row('Operations', make('b', '', count(totals.ok)), make('span', 'muted', ' ok '), `${count(totals.fail)} failed, ${count(totals.info)} unknown`))
   }
   if (ledger.lanes.size) rows.push(row('Leader', make('b', '', leader ?? 'none')))
-  for (const fault of ledger.faults.values()) {
+  for (const [fault, begun, times] of ledger.steps) {
     const text = fault.text && ![fault.state, fault.line].includes(fault.text) ? make('small', 'muted block-text', fault.text) : ''
-    rows.push(row(fault.line, pill(fault.state), text))
+    const which = times > 1 ? make('small', 'muted block-text', `time ${Math.max(begun, 1)} of ${times}`) : ''
+    rows.push(row(fault.line, pill(fault.state), which, text))
   }
   byId('facts').replaceChildren(...rows.flat())
 }
