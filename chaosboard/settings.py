@@ -4,11 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-import environ
-
-BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-env.read_env(BASE_DIR / ".env")
+from chaosboard.where import BASE_DIR, STATE, env
 
 
 def _secret_key(path: Path) -> str:
@@ -29,7 +25,7 @@ def _redis_url(state: Path) -> str:
 
 
 # Where everything that chaosboard writes lives
-CHAOSBOARD_STATE = Path(env.str("CHAOSBOARD_STATE", default=str(BASE_DIR / "var"))).resolve()
+CHAOSBOARD_STATE = STATE
 CHAOSBOARD_STATE.mkdir(parents=True, exist_ok=True)
 os.environ["CHAOSBOARD_STATE"] = str(CHAOSBOARD_STATE)  # the engine reads it there
 

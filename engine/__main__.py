@@ -1,6 +1,7 @@
-"""The engine alone: `python -m engine run|check|heal|list|proxy|warden`."""
+"""The engine alone: `python -m engine run|check|heal|halt|resume|list|proxy|warden`."""
 
 import argparse
+import getpass
 import json
 import sys
 import tempfile
@@ -61,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
     one = command("heal", heal, "heal from the undo records; 0 where all is clean, 1 where not")
     one.add_argument("--all", action="store_true", help="also faults of runs that are alive")
     one.add_argument("--json", action="store_true")
+    one = command("halt", halt, "end every run, heal everything, and let none begin until `resume`")
+    one.add_argument("--reason", required=True, help="why; whoever finds everything halted wants to know")
+    one.add_argument("--by", default=getpass.getuser(), help="who halts; the system's user if absent")
+    command("resume", resume, "lift the halt")
     one = command("list", list_, "what there is, with parameters")
     one.add_argument("family", nargs="?", choices=sorted(catalogue.FAMILIES))
     one.add_argument("--markdown", action="store_true", help="as docs/faults.md has it")
@@ -164,6 +169,23 @@ def heal(arguments: Any) -> int:
             print(f"{healed.record.line}: {healed.state}, {healed.text}")
         print(f"{words.count(len(found), 'fault')} healed" if found else "nothing to heal")
     return 0 if all(h.state == "clean" for h in found) else 1
+
+
+def halt(arguments: Any) -> int:
+    if not arguments.reason.strip():
+        raise BadInput([Problem("--reason", "is empty: whoever finds everything halted wants to know why")])
+    state.halt(arguments.state.absolute(), arguments.by, arguments.reason.strip())
+    found = undo.heal_all(arguments.state.absolute())
+    for healed in found:
+        print(f"{healed.record.line}: {healed.state}, {healed.text}")
+    print("Everything is halted. Lift it with: python -m engine resume")
+    return 0 if all(h.state == "clean" for h in found) else 1
+
+
+def resume(arguments: Any) -> int:
+    (arguments.state.absolute() / "halt").unlink(missing_ok=True)
+    print("The halt is lifted; runs may start again.")
+    return 0
 
 
 def list_(arguments: Any) -> int:

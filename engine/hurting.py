@@ -17,6 +17,7 @@ from engine.target import Target
 from engine.text import listed
 from engine.undo import Healed, UndoRecord
 
+UNFINISHED = ("injecting", "active", "healing")
 HEARTBEAT = 0.5  # seconds between two renewals of the leases
 Say = Callable[..., None]
 
@@ -36,6 +37,8 @@ class Hurt:
     work: list["Future[Any]"] = field(default_factory=list)
     injected_at: int | None = None
     text: str = ""
+    ends: int = 0  # monotonic ns; known when it begins
+    waited: bool = False  # for an earlier time of its step, so that it began late and ends late
     over: bool = False  # its end has come while it was still being injected, node after node
 
 
@@ -61,14 +64,22 @@ class Hurting:
         """Starts and ends what is due; `since` is the time (ns) at which the fault phase began."""
         for hurt in self.hurts:
             start = since + int(hurt.start * 1e9)
-            end = start + int(hurt.seconds * 1e9)
-            if hurt.state == "planned" and now_ns() >= start:
+            if hurt.state == "planned" and now_ns() >= start and not self._earlier(hurt):
+                hurt.ends = (now_ns() if hurt.waited else start) + int(hurt.seconds * 1e9)
                 self._begin(hurt)
-            elif hurt.state == "active" and now_ns() >= end:
+            elif hurt.state == "active" and now_ns() >= hurt.ends:
                 self._heal(hurt)
-            elif hurt.state == "injecting" and now_ns() >= end:
+            elif hurt.state == "injecting" and now_ns() >= hurt.ends:
                 hurt.over = True
         self.watch_over()
+
+    def _earlier(self, hurt: Hurt) -> bool:
+        """Whether an earlier time of the same step is not healed yet: then this one waits for it."""
+        for other in self.hurts:
+            if other.step is hurt.step and other is not hurt and other.state in UNFINISHED:
+                hurt.waited = True
+                return True
+        return False
 
     def watch_over(self) -> None:
         """Renews the leases, keeps the warden alive, and notes what is finished."""
@@ -86,7 +97,7 @@ class Hurting:
             warden.ensure(self.state)
 
     def unfinished(self) -> bool:
-        return any(h.state in ("injecting", "active", "healing") for h in self.hurts)
+        return any(h.state in UNFINISHED for h in self.hurts)
 
     def settled(self) -> bool:
         """Whether every step has been injected and healed."""
@@ -100,18 +111,12 @@ class Hurting:
         wanted = hurt.step.fault.nodes
         who = inspect.leader(self.target) if blast.needs_leader(wanted) else None
         hurt.nodes = blast.resolve(wanted, self.target, who, self._dice)
-        busy = {name for h in self.hurts if h.state in ("injecting", "active", "healing") for name in h.nodes}
+        busy = {name for h in self.hurts if h.state in UNFINISHED for name in h.nodes}
         hit = hurt.step.fault.at_once(len(set(hurt.nodes) - busy))
         if why := blast.within_cap(len(busy) + hit, self.target):
             raise Refused(why)
         warden.ensure(self.state)
-        for name in hurt.nodes:
-            hurt.records.append(
-                undo.prepare(
-                    self.state, self.run, hurt.id, hurt.step.kind, hurt.step.fault,
-                    self.target.node(name), hurt.seconds + undo.LEASE,
-                )
-            )  # fmt: skip
+        self._prepare(hurt)
         moved = f"{self.led or 'nobody'} led before; {who} leads now" if who not in (None, self.led) else ""
         self._tell(hurt, "injecting", moved)
         hurt.injected_at = now_ns()
@@ -119,6 +124,20 @@ class Hurting:
             hurt.work = [self._pool.submit(self._one_by_one, hurt)]
         else:
             hurt.work = [self._pool.submit(undo.inject, self.state, record) for record in hurt.records]
+
+    def _prepare(self, hurt: Hurt) -> None:
+        """Writes the undo records, side by side; raises the first error after all that could be are known."""
+        work = [
+            self._pool.submit(
+                undo.prepare, self.state, self.run, hurt.id, hurt.step.kind, hurt.step.fault,
+                self.target.node(name), hurt.seconds + undo.LEASE,
+            )
+            for name in hurt.nodes
+        ]  # fmt: skip
+        _wait(work)
+        hurt.records = [future.result() for future in work if not future.exception()]
+        if failed := [e for future in work if (e := future.exception())]:
+            raise failed[0]
 
     def _one_by_one(self, hurt: Hurt) -> None:
         for record in hurt.records:

@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,17 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def halt(state: Path, by: str, reason: str) -> bool:
+    """Halts everything that works on `state`: whoever runs or watches there looks for this file.
+
+    False where it was halted already: the first reason stays.
+    """
+    if halted(state):
+        return False
+    write(state / "halt", {"at": datetime.now(UTC).isoformat(), "by": by, "reason": reason})
+    return True
 
 
 def halted(state: Path) -> dict[str, Any] | None:

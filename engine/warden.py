@@ -1,4 +1,4 @@
-"""The dead-man's switch: a process that heals on expiry or silence, whatever else has died.
+"""The dead-man's switch: a process that heals on expiry, silence or a halt, whatever else has died.
 
 One warden serves a state directory. It leaves when there was nothing to watch for a while, unless it
 is told to stay; whoever injects a fault first makes sure that there is one.
@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO
 
+from engine import state as files
 from engine import undo
 from engine.errors import EngineError
 from engine.processes import start_part
@@ -62,8 +63,11 @@ def main(state: Path, *, stay: bool = False) -> int:
     pool = ThreadPoolExecutor(max_workers=undo.AT_ONCE, thread_name_prefix="heal")
     while not ending:
         found = undo.records(state)
+        halted = bool(found) and files.halted(state) is not None
         for record in found:
-            if due(state, record, tried):  # side by side: one that is stuck must not hold up the others
+            if due(
+                state, record, tried, halted
+            ):  # side by side: one that is stuck must not hold up the others
                 pool.submit(heal, state, record)
         if found or stay:
             idle_since = time.monotonic()
@@ -85,10 +89,10 @@ def _take_lock(state: Path) -> IO[str] | None:
     return lock
 
 
-def due(state: Path, record: undo.UndoRecord, tried: dict[str, float]) -> bool:
-    """Whether its time has come; one that did not heal is tried again after a while."""
+def due(state: Path, record: undo.UndoRecord, tried: dict[str, float], halted: bool) -> bool:
+    """Whether its time has come, or everything is halted; one that did not heal is tried again after a while."""
     now = time.monotonic()
-    if not undo.expired(state, record) or now - tried.get(record.id, -AGAIN) < AGAIN:
+    if not (halted or undo.expired(state, record)) or now - tried.get(record.id, -AGAIN) < AGAIN:
         return False
     tried[record.id] = now
     return True

@@ -1,7 +1,7 @@
 """Stop every run, heal everything, refuse new runs: by files first, so that it needs nothing else."""
 
 import logging
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from django.db import DatabaseError, transaction
@@ -33,9 +33,7 @@ def halt(reason: str, by: object) -> list[Healed]:
     reason, who = reason.strip(), name_of(by)
     if not reason:
         raise BadInput([Problem("reason", "is missing: whoever finds the board halted wants to know why")])
-    if not halted():
-        now = datetime.now(UTC).isoformat()
-        files.write(state_directory() / "halt", {"at": now, "by": who, "reason": reason})
+    files.halt(state_directory(), who, reason)
     try:
         _mark(reason, who)
     except DatabaseError:
