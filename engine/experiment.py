@@ -93,6 +93,7 @@ class Experiment:
     target: str
     steady_state: tuple[SteadyState, ...]
     faults: tuple[Step, ...] = ()
+    together: bool = False  # two of its faults may hurt one node at the same time
     workload: tuple[str, Workload] | None = None
     baseline: float = 10.0
     recovery: Recovery = field(default_factory=Recovery)
@@ -120,6 +121,8 @@ class Experiment:
             }
             for s in self.faults
         ]  # fmt: skip
+        if self.together:
+            result["together"] = True
         result["recovery"] = {
             "timeout": _seconds(self.recovery.timeout), "stable": _seconds(self.recovery.stable),
         }  # fmt: skip
@@ -176,7 +179,7 @@ class _Reader:
     """Collects every problem before it gives up, so that one look mends them all."""
 
     KEYS = (
-        "name", "target", "targets", "steady_state", "workload", "baseline", "faults", "recovery",
+        "name", "target", "targets", "steady_state", "workload", "baseline", "faults", "together", "recovery",
         "abort_when", "expect",
     )  # fmt: skip
 
@@ -257,6 +260,7 @@ class _Reader:
             workload=self.workload(data.get("workload")),
             baseline=self.seconds(data, "baseline", "", 10.0),
             faults=self.steps(data.get("faults")),
+            together=self.yes_no(data.get("together"), "together"),
             recovery=self.recovery(data.get("recovery", {})),
             abort_when=self.aborts(data.get("abort_when"), steady),
             expect=self.expect(data.get("expect", {})),
@@ -264,6 +268,12 @@ class _Reader:
         if self.problems:
             raise BadInput(self.problems)
         return result
+
+    def yes_no(self, value: object, where: str) -> bool:
+        words = {"true": True, "yes": True, "false": False, "no": False, "none": False, "": False}
+        if str(value).lower() not in words:
+            self.bad(where, f"{value!r} is neither yes nor no")
+        return words.get(str(value).lower(), False)
 
     def one_of(self, data: Mapping[str, Any], keys: tuple[str, ...], noun: str, where: str) -> str | None:
         """The one key of `data` that is not among `keys`."""

@@ -74,8 +74,9 @@ def _prepare(state: Path, message: dict[str, Any]) -> dict[str, Any]:
     fault = build(FAULTS.get(told["fault"]), told["params"], "fault")
     warden.ensure(state)
     undo.prepare(
-        state, told["run"], told["step"], told["fault"], fault, _node(message), told["seconds"], told["id"]
-    )
+        state, told["run"], told["step"], told["fault"], fault, _node(message), told["seconds"],
+        id=told["id"], together=True,  # whether it may be is known where the experiment is
+    )  # fmt: skip
     return {}
 
 

@@ -55,6 +55,7 @@ class Hurting:
             for i, step in enumerate(experiment.faults)
             for id, start, seconds in times(i, step, run)
         ]
+        self.together = experiment.together
         self.led: str | None = None  # who led before anything was hurt
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="fault")
         self._dice = random.Random(run)
@@ -130,7 +131,7 @@ class Hurting:
         work = [
             self._pool.submit(
                 undo.prepare, self.state, self.run, hurt.id, hurt.step.kind, hurt.step.fault,
-                self.target.node(name), hurt.seconds + undo.LEASE,
+                self.target.node(name), hurt.seconds + undo.LEASE, together=self.together,
             )
             for name in hurt.nodes
         ]  # fmt: skip

@@ -102,7 +102,31 @@ def problems_of(experiment: Experiment, target: Target) -> list[Problem]:
         if why := blast.within_cap(_at_once(experiment, i, hit, target), target):
             found.append(Problem(f"{where}.nodes", why))
         found += [Problem(where, why) for why in _incapable(step, target)]
+        found += [Problem(f"{where}.nodes", why) for why in _twice(experiment, i, target)]
     return found
+
+
+def _twice(experiment: Experiment, i: int, target: Target) -> list[str]:
+    """Why step `i` may not be: a node that it names is hurt by an earlier step at that time already."""
+    if experiment.together:
+        return []
+    step, mine = experiment.faults[i], _named(experiment.faults[i], target)
+    return [
+        f"{', '.join(sorted(mine & _named(other, target)))} would be hurt by {other.kind} and {step.kind} at once; "
+        "write `together: yes` if that is meant"
+        for other in experiment.faults[:i]
+        if _overlap(step, other) and mine & _named(other, target)
+    ]
+
+
+def _named(step: Step, target: Target) -> set[str]:
+    """The nodes that a step is certain to hit."""
+    words = set(step.fault.nodes)
+    return {n.name for n in target.nodes if words & {"all", n.name, *(f"{blast.TAG}{tag}" for tag in n.tags)}}
+
+
+def _overlap(one: Step, other: Step) -> bool:
+    return other.at < one.at + one.duration and one.at < other.at + other.duration
 
 
 def _incapable(step: Step, target: Target) -> list[str]:
@@ -129,8 +153,7 @@ def _at_once(experiment: Experiment, i: int, hit: int, target: Target) -> int:
     """The most nodes hurt while step `i` lasts, its own and those of steps that overlap it."""
     step, total = experiment.faults[i], hit
     for j, other in enumerate(experiment.faults):
-        overlap = other.at < step.at + step.duration and step.at < other.at + other.duration
-        if j != i and overlap:
+        if j != i and _overlap(step, other):
             try:
                 total += other.fault.at_once(blast.most(other.fault.nodes, target))
             except EngineError:

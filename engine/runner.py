@@ -4,7 +4,8 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from urllib.parse import quote
 
 from engine import blast, drivers, inspect, undo, warden
 from engine import state as files
@@ -132,6 +133,7 @@ class _Run:
         self.prober: Child | None = None
         self.load: Child | None = None
         self.prepared: list[tuple[Node, Any]] = []
+        self.lock: IO[str] | str | None = None  # held until this run is over; a text tells who holds it
         self.told = self.seen = 0.0
         self.fault_phase: int | None = None
         self.breaking: dict[int, float] = {}
@@ -182,6 +184,8 @@ class _Run:
             self.say("note", level="error" if ending == "failed" else "warn", text=reason)
         self.phase("judging", "reading back what was written, then judging")
         self.end_watching()
+        if self.lock and not isinstance(self.lock, str):
+            self.lock.close()
         return _judged(self.log, self.directory, self.at(), ending, reason)
 
     def preflight(self) -> None:
@@ -190,6 +194,11 @@ class _Run:
         files.write(self.directory / "target.json", self.target.to_dict())
         self.say("run", **self.summary())
         self.phase("preflight", "is it there, may it be hurt, is it steady?")
+        self.lock = files.lock(self.state / "locks" / f"{quote(self.target.name, safe='')}.lock", self.run_id)
+        if isinstance(self.lock, str):
+            raise Refused(
+                f"{self.target.name} is being hurt by run {self.lock} already.", "Wait until that is over."
+            )
         if halt := files.halted(self.state):
             raise _Ended("halted", f"Everything is halted, by {halt.get('by')}: {halt.get('reason')}")
         self.prepare_nodes()

@@ -1,11 +1,12 @@
 """The state directory: undo records, leases, the halt and the files of runs; and atomic files in it."""
 
+import fcntl
 import json
 import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from engine.errors import EngineError
 
@@ -63,6 +64,23 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def lock(path: Path, who: str) -> IO[str] | str:
+    """The lock at `path`, held until it is closed or this process ends; or the `who` of its holder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = open(path, "a+")  # noqa: SIM115 - held by whoever asked
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        holder = file.read()
+        file.close()
+        return holder or "another"
+    file.truncate(0)
+    file.write(who)
+    file.flush()
+    return file
 
 
 def halt(state: Path, by: str, reason: str) -> bool:

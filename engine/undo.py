@@ -86,16 +86,18 @@ def _write(state: Path, record: UndoRecord) -> None:
 
 
 def prepare(
-    state: Path, run: str, step: str, kind: str, fault: Fault, node: Node, seconds: float, id: str = ""
-) -> UndoRecord:
+    state: Path, run: str, step: str, kind: str, fault: Fault, node: Node, seconds: float, *,
+    id: str = "", together: bool = False,
+) -> UndoRecord:  # fmt: skip
     """Writes the record of a fault that is about to be injected for `seconds`.
 
+    A node that is hurt already is refused, but for `together` only where another run hurts it.
     Raises Refused or Unreachable, and then nothing is written.
     """
     name, driver = having(node, fault.needs)
     if name != "link" and (why := driver.refusal(node)):
         raise Refused(why)
-    _refuse_second(state, node, fault)
+    _refuse_second(state, node, fault, run if together else "")
     now = time.time()
     record = UndoRecord(
         id=id or uuid.uuid4().hex,
@@ -123,8 +125,10 @@ def prepare(
     return record
 
 
-def _refuse_second(state: Path, node: Node, fault: Fault) -> None:
+def _refuse_second(state: Path, node: Node, fault: Fault, but: str) -> None:
     for other in records(state):
+        if other.run == but:
+            continue
         same_link = other.fault == FAULTS.name_of(type(fault))
         if other.node["address"] == node.address and (other.driver != "link" or same_link):
             raise Refused(

@@ -32,6 +32,7 @@ PLACES = {
     "p99": "steady_state.0.tolerance.p99",
     "workload": "workload",
     "baseline": "baseline",
+    "together": "together",
     "recovery_timeout": "recovery.timeout",
     "recovery_stable": "recovery.stable",
     "abort_when": "abort_when",
@@ -89,7 +90,9 @@ class Draft:
         draft = cls(base=document)
         for name, place in PLACES.items():
             value = _at(document, place)
-            if isinstance(value, str | int | float):
+            if isinstance(value, bool):
+                draft.values[name] = "yes" if value else ""
+            elif isinstance(value, str | int | float):
                 draft.values[name] = str(value)
         draft._take_family("probe", _at(document, PLACES["probe"]), PROBES)
         draft._take_family("workload", document.get("workload"), WORKLOADS)
@@ -177,6 +180,8 @@ class Draft:
         if values.get("baseline"):
             result["baseline"] = values["baseline"].strip()
         result["faults"] = [self._step(step) for step in self.steps]
+        if values.get("together") == "yes":
+            result["together"] = True
         result["recovery"] = self._part("recovery", {})
         result["abort_when"], problems = conditions.read(values.get("abort_when", ""), self.probe_name)
         result["expect"] = self._part("expect", self.base.get("expect") or {})

@@ -71,6 +71,10 @@ class EditorForm(forms.Form):
         )
         for name, (label, help_text, example) in TEXTS.items():
             self.fields[name] = _text(label, help_text, example)
+        self.fields["together"] = forms.ChoiceField(
+            label="together", choices=[("", "no"), ("yes", "yes")], required=False,
+            help_text="May two faults hurt one node at the same time?",
+        )  # fmt: skip
         self.fields["abort_when"] = forms.CharField(
             label="If", required=False, max_length=5000, widget=forms.Textarea(attrs={"rows": 3}),
             help_text="One condition a line, as in: availability < 20% for 5s",

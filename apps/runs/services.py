@@ -16,6 +16,7 @@ from engine.errors import Refused
 
 __all__ = [
     "abort", "claim", "execute", "finish", "halt", "halted", "hurt_now", "reap", "request_run", "resume", "tick",
+    "waits_for",
 ]  # fmt: skip
 
 
@@ -41,6 +42,13 @@ def request_run(experiment: Any, *, by: object = "", trigger: str = "hand") -> R
         )
         transaction.on_commit(partial(enqueue, run.pk))
     return run
+
+
+def waits_for(run: Run) -> Run | None:
+    """The run that hurts the target now, where this one must wait for it."""
+    if run.state != Run.State.QUEUED:
+        return None
+    return Run.objects.filter(target_id=run.target_id, state=Run.State.RUNNING).first()
 
 
 def refuse_while_halted() -> None:

@@ -25,7 +25,8 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_GET
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     run = get_object_or_404(ALL, pk=pk)
-    return render(request, "runs/detail.html", {"run": run, "page": page_data(run)})
+    context = {"run": run, "page": page_data(run), "waits_for": services.waits_for(run)}
+    return render(request, "runs/detail.html", context)
 
 
 def page_data(run: Run) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import pytest
 
 from engine import judge, runner, state, undo
 from engine.drivers.memory import Memory
-from engine.errors import Refused
+from engine.errors import BadInput, Refused
 from engine.events import Event, read
 from engine.experiment import Experiment
 from tests.waiting import until
@@ -211,3 +211,37 @@ def test_the_command_line_tells_the_verdict_by_its_exit_status(folder: Path) -> 
     assert bad.returncode == 3
     assert "line 2, baselin: unknown key" in bad.stderr
     assert "Traceback" not in bad.stderr
+
+
+def test_a_target_that_another_run_hurts_is_refused_by_its_name(folder: Path) -> None:
+    held = state.lock(folder / "locks" / "sim.lock", "r0")
+    assert not isinstance(held, str)
+    result = perform(folder, Heard())
+    assert result["verdict"] == "unknown"
+    assert "sim is being hurt by run r0 already" in result["ending_reason"]
+    held.close()
+
+
+def test_a_leader_that_has_moved_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    led = iter(["n1", "n3"])
+    monkeypatch.setattr("engine.inspect.leader", lambda target: next(led))
+    heard = Heard()
+    perform(folder, heard, faults=[{"at": "0s", "for": "300ms", "kill": {"nodes": "leader"}}])
+    (injecting,) = [e.data for e in heard if e.kind == "fault" and e.data["state"] == "injecting"]
+    assert injecting["nodes"] == ["n3"]
+    assert injecting["text"] == "n1 led before; n3 leads now"
+
+
+TWICE = [
+    {"at": "0s", "for": "600ms", "kill": {"nodes": "n2"}},
+    {"at": "200ms", "for": "200ms", "pause": {"nodes": "n2"}},
+]
+
+
+def test_a_node_is_hurt_twice_at_once_only_where_that_is_said(folder: Path) -> None:
+    with pytest.raises(BadInput, match="n2 would be hurt by kill and pause at once"):
+        perform(folder, Heard(), faults=TWICE)
+    heard = Heard()
+    result = perform(folder, heard, faults=TWICE, together=True)
+    assert [f["state"] for f in result["faults"]] == ["clean", "clean"]
+    assert Memory().look("n2") == {"down": False, "paused": False}
