@@ -47,17 +47,13 @@ def lower(old: Limits, cpu: float | None, memory: int | None) -> Limits:
 def former(old: Limits, now: Limits) -> Limits:
     """What to tell the engine so that the limits `now` are the `old` ones again; nothing if they are."""
     wanted: Limits = {}
-    if changed(old, now, "NanoCpus"):
+    if _changed(old, now, "NanoCpus"):
         wanted["NanoCpus"] = old["NanoCpus"]
-    if changed(old, now, "CpuQuota"):
+    if _changed(old, now, "CpuQuota"):
         wanted["CpuQuota"] = old["CpuQuota"] or -1
-    if changed(old, now, "Memory"):
+    if _changed(old, now, "Memory"):
         wanted |= {"Memory": old["Memory"] or ALL_MEMORY, **_swap(old)}
     return wanted
-
-
-def changed(old: Limits, now: Limits, name: str) -> bool:
-    return _plain(name, old[name]) != _plain(name, now[name])
 
 
 def show(limits: Limits) -> str:
@@ -67,6 +63,10 @@ def show(limits: Limits) -> str:
         f"{'all processors' if cpu is None else f'{cpu:g} processors'} and "
         f"{units.show(memory, 'size') if memory else 'all'} of memory"
     )
+
+
+def _changed(old: Limits, now: Limits, name: str) -> bool:
+    return _plain(name, old[name]) != _plain(name, now[name])
 
 
 def _swap(old: Limits) -> Limits:

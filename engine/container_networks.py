@@ -99,8 +99,8 @@ def _endpoints(attrs: Mapping[str, Any]) -> dict[str, Endpoint]:
     for name, told in attrs["NetworkSettings"]["Networks"].items():
         found[told["NetworkID"]] = {
             "network": told["NetworkID"], "name": name, "address": told["IPAddress"],
-            "address6": told["GlobalIPv6Address"],
-            "fixed": {key: value for key, value in (told["IPAMConfig"] or {}).items() if key in CHOSEN and value},
-            "aliases": told["Aliases"] or [], "links": told["Links"] or [], "options": told["DriverOpts"] or {},
+            "address6": told.get("GlobalIPv6Address") or "",
+            "fixed": {key: value for key, value in (told.get("IPAMConfig") or {}).items() if key in CHOSEN and value},
+            "aliases": told.get("Aliases") or [], "links": told.get("Links") or [], "options": told.get("DriverOpts") or {},
         }  # fmt: skip
     return found

@@ -15,6 +15,7 @@ from engine import processes
 from engine.drivers import ReadBack
 from engine.errors import EngineError, Refused, Unreachable
 from engine.state import PART
+from engine.text import count
 
 USUAL = "unix:///var/run/docker.sock"
 LOOKS = 5.0  # seconds for an engine to answer a question
@@ -123,7 +124,7 @@ def name_of(attrs: Attrs) -> str:
 
 def describe(attrs: Attrs) -> str:
     """`container web-1 (image nginx:local), pid 4711`."""
-    policy = attrs["HostConfig"].get("RestartPolicy", {}).get("Name") or "no"
+    policy = (attrs["HostConfig"].get("RestartPolicy") or {}).get("Name") or "no"
     by_itself = "" if policy == "no" else f", restart policy {policy}"
     return f"container {name_of(attrs)} (image {attrs['Config']['Image']}), pid {attrs['State']['Pid']}{by_itself}"
 
@@ -145,7 +146,7 @@ def runs(captured: Mapping[str, Any], attrs: Attrs | None) -> ReadBack:
     if not state["Running"]:
         return ReadBack(False, f"container {name} does not run, it is {state['Status']}")
     again = attrs["RestartCount"] - captured["restarts"]
-    policy = f"; meanwhile its restart policy started it {again} times" if again > 0 else ""
+    policy = f"; its restart policy started it {count(again, 'time')} meanwhile" if again > 0 else ""
     return ReadBack(True, f"container {name} runs, pid {state['Pid']}{policy}")
 
 
@@ -205,8 +206,9 @@ def _names(attrs: Attrs) -> set[str]:
     """Under which names and addresses others reach the container."""
     found = {name_of(attrs), attrs["Id"][:12], attrs["Config"].get("Hostname") or ""}
     for endpoint in attrs["NetworkSettings"]["Networks"].values():
-        found |= {*(endpoint.get("Aliases") or []), endpoint["IPAddress"], endpoint["GlobalIPv6Address"]}
-    return found - {""}
+        addresses = {endpoint.get("IPAddress"), endpoint.get("GlobalIPv6Address")}
+        found |= {*(endpoint.get("Aliases") or []), *addresses}
+    return found - {"", None}
 
 
 def _answers_on(attrs: Attrs, port: int, here: bool) -> bool:

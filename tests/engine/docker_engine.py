@@ -2,11 +2,12 @@
 
 It is started in namespaces of its own, so nothing of it is left when it is killed, and no network of
 this host is touched. Its pids are those of its namespace: `proc` finds them. There is no registry: the
-one image is made of a static busybox.
+one image is made of busybox.
 """
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -21,13 +22,13 @@ import psutil
 from tests.waiting import until
 
 IMAGE = "chaos-busybox:local"
-BUSYBOX = "/bin/busybox"
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 NEEDED = ("dockerd", "containerd", "runc", "unshare", "nsenter", "busybox")
 GROUPS = Path("/sys/fs/cgroup")
 V2 = (GROUPS / "cgroup.controllers").exists()
 # $1 is a folder, hidden under file systems in memory; only the socket's is the host's
 SCRIPT = """
-mount -t tmpfs none /run && mount -t tmpfs none "$1/own" && /bin/busybox ip link set lo up &&
+mount -t tmpfs none /run && mount -t tmpfs none "$1/own" && busybox ip link set lo up &&
 exec dockerd --data-root "$1/own/data" --exec-root "$1/own/exec" --pidfile "$1/own/pid" \
   --host "unix://$1/socket" --iptables=false --bridge=none --storage-driver overlay2 \
   --exec-opt native.cgroupdriver=cgroupfs --cgroup-parent "/$2"
@@ -45,8 +46,7 @@ def missing() -> str:
     """Why no engine can be started here; "" where one can."""
     if os.name != "posix" or os.geteuid() != 0:
         return "a Docker engine of our own needs root"
-    path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
-    lacking = [one for one in NEEDED if not shutil.which(one, path=path)]
+    lacking = [one for one in NEEDED if not shutil.which(one, path=PATH)]
     return f"missing: {', '.join(lacking)}; install docker.io and busybox-static" if lacking else ""
 
 
@@ -60,7 +60,7 @@ class DockerEngine:
         self.process = subprocess.Popen(
             ["unshare", "--fork", "--kill-child", "--pid", "--mount-proc", "--net", "--mount", "--",
              "sh", "-c", SCRIPT, "sh", str(self.folder), self.group],
-            stdout=self.log, stderr=self.log, env={**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"},
+            stdout=self.log, stderr=self.log, env={**os.environ, "PATH": PATH},
         )  # fmt: skip
         try:
             until(self._answers)
@@ -154,7 +154,10 @@ def _removed(group: Path) -> bool:
 def _root_file_system() -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        tar.add(os.path.realpath(BUSYBOX), "bin/busybox")
+        busybox = os.path.realpath(shutil.which("busybox", path=PATH) or "")
+        tar.add(busybox, "bin/busybox")
+        for library in _libraries(busybox):
+            tar.add(os.path.realpath(library), library.lstrip("/"))
         for name in ("sh", "sleep", "httpd", "wget"):
             link = tarfile.TarInfo(f"bin/{name}")
             link.type, link.linkname = tarfile.SYMTYPE, "busybox"
@@ -163,3 +166,9 @@ def _root_file_system() -> bytes:
         page.size = 2
         tar.addfile(page, io.BytesIO(b"ok"))
     return buffer.getvalue()
+
+
+def _libraries(program: str) -> list[str]:
+    """What a program needs where it is not a static one."""
+    told = subprocess.run(["ldd", program], capture_output=True, text=True).stdout
+    return re.findall(r"(/\S+) \(0x", told)

@@ -139,9 +139,9 @@ def test_a_foreign_pause_is_in_the_way(engine: DockerEngine, state: Path) -> Non
 # Kill and restart
 
 
-@pytest.mark.parametrize("policy", ["no", "always"])
-def test_a_killed_container_stays_down_until_it_is_started_again(engine: DockerEngine, policy: str) -> None:
-    one = engine.run("web-1", restart_policy={"Name": policy})
+def test_a_killed_container_stays_down_until_it_is_started_again(engine: DockerEngine) -> None:
+    """Also under a restart policy: that is for what ends by itself, not for what its engine was told to end."""
+    one = engine.run("web-1", restart_policy={"Name": "always"})
     driver = driver_of(engine, "web-1")
     pid, captured = pid_of(one), driver.capture(NODE)
     driver.signal(captured, "KILL")
@@ -158,7 +158,7 @@ def test_a_killed_container_stays_down_until_it_is_started_again(engine: DockerE
     assert found.gone is True
     assert found.text == f"container web-1 runs, pid {pid_of(one)}"
     assert engine.proc(pid_of(one)).exists()
-    assert one.attrs["HostConfig"]["RestartPolicy"]["Name"] == policy
+    assert one.attrs["HostConfig"]["RestartPolicy"]["Name"] == "always"
 
 
 def test_what_the_restart_policy_did_meanwhile_is_told(engine: DockerEngine) -> None:
@@ -167,7 +167,7 @@ def test_what_the_restart_policy_did_meanwhile_is_told(engine: DockerEngine) -> 
     captured = driver.capture(NODE)
     one.exec_run(["sh", "-c", "kill 1"])  # it ends by itself, so its engine starts it
     until(lambda: one.reload() or (one.attrs["RestartCount"] == 1 and status(one) == "running"))
-    assert "restart policy started it 1 times" in driver.running(NODE, captured).text
+    assert "its restart policy started it 1 time meanwhile" in driver.running(NODE, captured).text
 
 
 def test_a_restart_stops_in_good_order_and_starts_the_same_container(engine: DockerEngine) -> None:
@@ -319,7 +319,7 @@ def test_an_isolated_container_comes_back_with_its_names_and_addresses(engine: D
     assert pid_of(web) == pid
     assert len(engine.interfaces(pid)) == 2
     until(lambda: engine.fetch("172.31.77.9") == "ok")
-    assert client.exec_run(["wget", "-qO-", "-T", "5", "http://web/"]).output == b"ok"
+    assert b"172.31.77.9" in client.exec_run(["busybox", "nslookup", "web"]).output
 
 
 def test_a_network_that_somebody_put_back_without_its_names_is_put_right(engine: DockerEngine) -> None:
