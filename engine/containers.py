@@ -170,7 +170,7 @@ def _own(attrs: Attrs, url: str) -> str:
     environ = attrs["Config"].get("Env") or []
     if OWN_LABEL in labels or any(one.startswith(f"{PART}=") for one in environ):
         return "is a part of chaosboard itself; it never hurts itself."
-    if _around_us(attrs["Id"]):
+    if surrounds(attrs["Id"]):
         return "is the one in which chaosboard runs; it never hurts itself."
     for service in SERVICES:
         if _serves(attrs, url, os.environ.get(service, "")):
@@ -178,13 +178,13 @@ def _own(attrs: Attrs, url: str) -> str:
     return ""
 
 
-def _around_us(id: str) -> bool:
+def surrounds(id: str, mounts: Path = Path("/proc/self/mountinfo")) -> bool:
     """Whether this process runs in the container: its engine mounted files of it in our /etc."""
     try:
-        mounts = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+        lines = [line.split() for line in mounts.read_text().splitlines()]
     except OSError:
         return False
-    return any(id in mount[3] and mount[4].startswith("/etc/") for mount in mounts)
+    return any(id in line[3] and line[4].startswith("/etc/") for line in lines)
 
 
 def _serves(attrs: Attrs, url: str, service: str) -> bool:

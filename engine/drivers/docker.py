@@ -131,7 +131,8 @@ class Docker(Driver):
             if attrs is None:
                 return ReadBack(True, f"container {name} was removed meanwhile, and its pause with it")
         if not attrs["State"]["Paused"]:
-            return ReadBack(True, f"container {name} is {attrs['State']['Status']}, and not paused")
+            how = "runs on" if attrs["State"]["Running"] else f"is {attrs['State']['Status']}, and not paused"
+            return ReadBack(True, f"container {name} {how}")
         if _born_again(captured, attrs):  # no pause outlives the end of what it paused
             return ReadBack(True, f"container {name} was started anew, and then paused by somebody else")
         return ReadBack(False, f"container {name} is still paused")

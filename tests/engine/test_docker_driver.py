@@ -125,6 +125,14 @@ def test_chaosboard_and_what_it_needs_are_refused(
         driver_of(engine, "store").capture(NODE)
 
 
+def test_a_process_in_a_container_knows_it(engine: DockerEngine) -> None:
+    one, other = engine.run("web-1"), engine.run("web-2")
+    inside = engine.proc(pid_of(one)) / "mountinfo"
+    assert containers.surrounds(one.id, inside)
+    assert not containers.surrounds(other.id, inside)
+    assert not containers.surrounds(one.id, engine.proc(1) / "mountinfo")  # that of dockerd, around them all
+
+
 def test_a_foreign_pause_is_in_the_way(engine: DockerEngine, state: Path) -> None:
     one = engine.run("web-1")
     one.pause()
