@@ -21,6 +21,8 @@ up: $(BOARD)
 
 test: $(TOOLS)
 	@.ci/package chromium chromium 'the browser test'
+	@.ci/package docker.io dockerd "the docker driver's tests"
+	@.ci/package busybox-static busybox "the docker driver's tests"
 	@BIN=$(BIN) .ci/test $(TESTS)
 
 lint: $(TOOLS)
