@@ -156,7 +156,7 @@ class Hurting:
             return
         failed = [e for f in hurt.work if (e := f.exception())]
         if not failed:
-            self._tell(hurt, "active", hurt.step.fault.line(hurt.nodes))
+            self._tell(hurt, "active", "; ".join([hurt.step.fault.line(hurt.nodes), *_notes(hurt.work)]))
             return
         self._heal(hurt)
         raise failed[0] if isinstance(failed[0], EngineError) else EngineError(str(failed[0]))
@@ -185,6 +185,11 @@ class Hurting:
 def _wait(work: "list[Future[Any]]") -> None:
     for future in work:
         future.exception()
+
+
+def _notes(work: "list[Future[Any]]") -> list[str]:
+    """What the injections noted beside what was meant to happen."""
+    return [done.text for future in work if isinstance(done := future.result(), UndoRecord) and done.text]
 
 
 def outcome(state: Path, records: list[UndoRecord]) -> tuple[str, str]:

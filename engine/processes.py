@@ -210,10 +210,26 @@ def _servers_of(url: str) -> set[int]:
     return listeners(port) if port and is_local(host) else set()
 
 
+def started_again(how: dict[str, Any], old: Identity) -> Identity | None:
+    """A process that `start` made of `how` after `old`, by somebody who died before he could say so."""
+    for process in psutil.process_iter(["cmdline"]):
+        if process.info["cmdline"] != how["argv"]:
+            continue
+        try:
+            one = identity(process.pid)
+            leads = os.getsid(process.pid) == process.pid  # which no worker that a server forked does
+            same = (process.cwd(), process.environ()) == (how["cwd"], how["environ"])
+            if leads and same and one["started"] > old["started"] and status(one) != "gone":
+                return one
+        except (Unreachable, OSError, psutil.Error):
+            continue
+    return None
+
+
 def capture(pid: int) -> dict[str, Any]:
     """All that is needed to start the process again as it was; the environment may hold secrets."""
-    process = psutil.Process(pid)
     try:
+        process = psutil.Process(pid)
         with process.oneshot():
             found: dict[str, Any] = {
                 "argv": process.cmdline(),
@@ -272,6 +288,16 @@ def start(how: dict[str, Any]) -> Identity:
     one = identity(child.pid)
     threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie while we live
     return one
+
+
+def write_pid(file: Path, pid: int) -> None:
+    """In place, so that a kill leaves nothing beside it: whoever reads sees the old pid or the new one."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o644)
+    try:
+        os.ftruncate(descriptor, os.write(descriptor, f"{pid}\n".encode()))
+    finally:
+        os.close(descriptor)
 
 
 def start_part(command: str, part: str, folder: Path) -> None:

@@ -140,15 +140,17 @@ def _refuse_second(state: Path, node: Node, fault: Fault, but: str) -> None:
 def inject(state: Path, record: UndoRecord) -> UndoRecord:
     """Injects what `prepare` wrote down. An injection that failed is healed: it may have happened."""
     fault, driver, node = parts(record)
+    note = None
     try:
         if isinstance(driver, Carrier):
             driver.inject_far(record.id)
         else:
-            fault.inject(driver, node, record.captured, record.id, record.expires_at)
+            note = fault.inject(driver, node, record.captured, record.id, record.expires_at)
     except (EngineError, OSError):
-        heal(state, record.id)
+        if heal(state, record.id) is None:  # healed meanwhile, and not of what was done after that
+            _heal_and_read_back(record, PATIENCE)
         raise
-    active = replace(record, state="active", injected_at=time.time())
+    active = replace(record, state="active", injected_at=time.time(), text=note or "")
     with _lock(state, record.id):
         if over(state, record):  # healed meanwhile, by the warden or a halt: it must not come back
             _heal_and_read_back(active, PATIENCE)

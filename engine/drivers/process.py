@@ -204,14 +204,16 @@ class Process(Driver):
         self._start(captured, {**how, "argv": argv, "environ": kept, "program": program})
 
     def _start(self, captured: Captured, how: dict[str, Any]) -> None:
-        old = captured["family"][0]
         for one in captured["family"][1:]:
             processes.send(one, signals.SIGKILL)  # orphans would hold its port
-        new = processes.start(how)
+        self._note(captured["family"][0], processes.start(how))
+
+    def _note(self, old: Identity, new: Identity) -> None:
+        """Writes down that `new` runs in the place of `old`."""
         if self.pid is not None:
             state.write(state.root() / "started" / f"{self.pid}.json", {"old": old, "new": new})
         elif not self.port and not self.match:
-            state.write_quickly(self._file(), f"{new['pid']}\n")
+            processes.write_pid(self._file(), new["pid"])
 
     def running(self, node: Node, captured: Captured) -> ReadBack:
         if pid := self._runs(node, captured):
@@ -225,8 +227,17 @@ class Process(Driver):
         try:
             pid = self.find(node)
         except EngineError:
-            return 0
+            return self._adopted(captured)
         return 0 if pid in {one["pid"] for one in captured["family"]} else pid
+
+    def _adopted(self, captured: Captured) -> int:
+        """The process that somebody started in its place who was killed before he had written it down."""
+        old = captured["family"][0]
+        found = processes.started_again(captured["how"], old)
+        if found is None:
+            return 0
+        self._note(old, found)
+        return found["pid"]
 
     def pause(self, captured: Captured) -> None:
         for one in captured["family"]:

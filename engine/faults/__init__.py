@@ -42,8 +42,11 @@ class Fault(ABC):
         return dict(driver.capture(node))
 
     @abstractmethod
-    def inject(self, driver: Any, node: Node, captured: Captured, mark: str, until: float) -> None:
-        """Hurts the node. `mark` names this injection, `until` (epoch seconds) is its absolute end."""
+    def inject(self, driver: Any, node: Node, captured: Captured, mark: str, until: float) -> str | None:
+        """Hurts the node. `mark` names this injection, `until` (epoch seconds) is its absolute end.
+
+        What it gives is a note of what came of it, to be told beside its line.
+        """
 
     def act(self, driver: Any, node: Node, captured: Captured, alive: Callable[[], bool]) -> None:
         """What a process of ours does beside the node (see `engine.actor`) as long as `alive()`."""

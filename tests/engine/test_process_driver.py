@@ -78,6 +78,24 @@ def test_a_killed_process_is_started_again_as_it_was(napper: Napper) -> None:
     assert driver.find(napper.node) != napper.pid
 
 
+def test_one_that_was_started_by_who_died_before_he_wrote_it_down_is_no_reason_for_a_second(
+    napper: Napper, tmp_path: Path
+) -> None:
+    file = tmp_path / "one.pid"
+    file.write_text(f"{napper.pid}\n")
+    driver = Process(pid_file=str(file))
+    captured = driver.capture(napper.node)
+    driver.signal(captured, "KILL")
+    until(lambda: status(captured["family"][0]) == "gone")
+    started = processes.start(captured["how"])
+    until(lambda: processes.listeners(napper.port))
+
+    driver.start(napper.node, captured)
+
+    assert processes.matching(f"time.sleep(60) {napper.port}") == [started["pid"]]
+    assert driver.find(napper.node) == started["pid"]
+
+
 def test_a_paused_process_goes_on(napper: Napper) -> None:
     driver = Process(port=napper.port)
     captured = driver.capture(napper.node)

@@ -64,6 +64,21 @@ def test_a_node_is_not_hurt_twice(state: Path) -> None:
         undo.prepare(state, "r2", "f0", "pause", Pause(), NODE, 10)
 
 
+def test_an_injection_that_fails_after_it_was_healed_is_healed_again(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(self: Kill, driver: Memory, node: Node, *others: object) -> None:
+        undo.heal(state, record.id)
+        driver.signal({"node": node.name}, "KILL")
+        raise OSError("what it needs is gone")
+
+    record = undo.prepare(state, "r1", "f0", "kill", Kill(), NODE, 10)
+    monkeypatch.setattr(Kill, "inject", late)
+    with pytest.raises(OSError, match="is gone"):
+        undo.inject(state, record)
+    assert Memory().look("n1") == {"down": False}
+
+
 def test_what_does_not_heal_stays_stuck_until_it_does(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = undo.inject(state, undo.prepare(state, "r1", "f0", "kill", Kill(), NODE, 10))
     monkeypatch.setattr(Memory, "start", lambda self, node, captured: None)
