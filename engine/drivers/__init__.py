@@ -160,6 +160,14 @@ class Driver:
         return ""
 
 
+ANSWERS_WITHIN = {"inject": 30.0, "heal": 30.0}  # seconds: they wait for processes to come and go
+
+
+def patience(message: dict[str, Any]) -> float:
+    """How many seconds another host may take to answer `message`."""
+    return ANSWERS_WITHIN.get(message["do"], 10.0)
+
+
 @dataclass(frozen=True)
 class Carrier(Driver, ABC):
     """Reaches another host on which the same engine acts, with its own undo records, leases and warden.
@@ -215,9 +223,11 @@ class Carrier(Driver, ABC):
     def renew_far(self, id: str) -> None:
         self.tell({"do": "renew", "id": id})
 
-    def heal_far(self, id: str) -> ReadBack:
+    def heal_far(self, record: Any) -> ReadBack:
         """Raises Unreachable where the host does not answer: then its own warden heals, unseen from here."""
-        found = self.ask({"do": "heal", "id": id})
+        found = self.ask({"do": "heal", "id": record.id})
+        if found.get("unknown") and not record.captured:
+            return ReadBack(True, "its host had not been asked to do anything yet")
         return ReadBack(found["gone"], found["text"])
 
 
