@@ -21,6 +21,7 @@ up: $(BOARD)
 
 test: $(TOOLS)
 	@.ci/package chromium chromium 'the browser test'
+	@.ci/package openssh-server sshd 'the tests of the ssh driver'
 	@BIN=$(BIN) .ci/test $(TESTS)
 
 lint: $(TOOLS)

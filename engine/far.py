@@ -5,6 +5,8 @@ One message is one JSON mapping, answered by one; see `engine.drivers.Carrier` f
     {"do": "hello"}                                  -> {"python": …, "host": …}
     {"do": "refusal", "node": …}                     -> {"why": ""}
     {"do": "victim", "node": …}                      -> {"what": "pid 4711, etcd --name n1"}
+    {"do": "ready", "node": …}                       -> {"started": false}   as Driver.prepare, and its release
+    {"do": "release", "node": …}                     -> {}
     {"do": "prepare", "record": …, "node": …}        -> {}       the undo record is on this host's disk
     {"do": "inject", "id": …}                        -> {}
     {"do": "renew", "id": …}                         -> {}       without it for a lease, this host heals
@@ -70,6 +72,19 @@ def _victim(state: Path, message: dict[str, Any]) -> dict[str, Any]:
     return {"what": driver.victim(node) if driver else ""}
 
 
+def _ready(state: Path, message: dict[str, Any]) -> dict[str, Any]:
+    node = _node(message)
+    driver = control(node)
+    return {"started": driver is not None and driver.prepare(node)}
+
+
+def _release(state: Path, message: dict[str, Any]) -> dict[str, Any]:
+    node = _node(message)
+    if driver := control(node):
+        driver.release(node)
+    return {}
+
+
 def _prepare(state: Path, message: dict[str, Any]) -> dict[str, Any]:
     told = message["record"]
     fault = build(FAULTS.get(told["fault"]), told["params"], "fault")
@@ -109,8 +124,8 @@ def _heal(state: Path, message: dict[str, Any]) -> dict[str, Any]:
 
 
 _DO: dict[str, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {
-    "hello": _hello, "refusal": _refusal, "victim": _victim, "prepare": _prepare, "inject": _inject,
-    "renew": _renew, "heal": _heal,
+    "hello": _hello, "refusal": _refusal, "victim": _victim, "ready": _ready, "release": _release,
+    "prepare": _prepare, "inject": _inject, "renew": _renew, "heal": _heal,
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ and to take back, a JSON mapping: it is stored in the undo record before anythin
 be used by another process, on another day.
 """
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -208,6 +209,13 @@ class Carrier(Driver, ABC):
             return str(self.ask({"do": "victim", "node": self.far_node(node)})["what"])
         except EngineError:
             return ""
+
+    def prepare(self, node: Node) -> bool:
+        return bool(self.ask({"do": "ready", "node": self.far_node(node)})["started"])
+
+    def release(self, node: Node) -> None:
+        with contextlib.suppress(EngineError):  # it is asked again when it is used again
+            self.ask({"do": "release", "node": self.far_node(node)})
 
     def prepare_far(self, record: Any, seconds: float) -> None:
         """`record` is the UndoRecord here; there it gets one of the same id."""

@@ -67,17 +67,6 @@ def test_silence_heals_there_even_when_the_pipe_is_cut(far: FarEnd, sleeper: psu
     until(lambda: undo.records(far.state) == [])
 
 
-def test_renewals_keep_it_hurt_longer_than_a_lease(far: FarEnd, sleeper: psutil.Process) -> None:
-    far.prepare("a1", "pause", node(sleeper))
-    far.ask("inject", id="a1")
-    record = undo.record_of(far.state, "a1")
-    assert record
-    seen = set()
-    until(lambda: far.ask("renew", id="a1") == {} and seen.add(paused(sleeper)) is None
-          and undo.time.time() > record.injected_at + undo.LEASE + 1)  # fmt: skip
-    assert seen == {True}
-
-
 def test_its_errors_are_answers(far: FarEnd, sleeper: psutil.Process) -> None:
     gone = {"name": "one", "address": "127.0.0.1:1", "driver": {"process": {"match": "no such process"}}}
     refused = far.prepare("a1", "pause", gone)
@@ -107,8 +96,18 @@ def test_a_host_that_lost_its_record_is_not_called_clean(far: FarEnd) -> None:
     assert Carrier.heal_far(never, never).gone is True  # type: ignore[arg-type]
 
 
+def test_what_is_its_to_start_is_started_once_and_ended(far: FarEnd) -> None:
+    one = {"kind": "", "name": "one", "address": "127.0.0.1:1",
+           "driver": {"process": {"command": ["sleep", "601"]}}}  # fmt: skip
+    assert far.ask("ready", node=one) == {"started": True}
+    assert far.ask("ready", node=one) == {"started": False}
+    assert "sleep 601" in far.ask("victim", node=one)["what"]
+    assert far.ask("release", node=one) == {}
+    assert far.ask("victim", node=one) == {"what": ""}
+
+
 def test_what_was_left_hurt_is_healed_when_it_comes_up(far: FarEnd, sleeper: psutil.Process) -> None:
-    far.prepare("a1", "pause", node(sleeper), 600)
+    far.prepare("a1", "pause", node(sleeper), 0.5)
     far.ask("inject", id="a1")
     far.process.kill()
     end_warden(far.state)
