@@ -161,7 +161,9 @@ class Driver:
         return ""
 
 
-ANSWERS_WITHIN = {"inject": 30.0, "heal": 30.0}  # seconds: they wait for processes to come and go
+ANSWERS_WITHIN = {  # seconds: to hurt and to heal is to wait for processes, to look is not
+    "inject": 30.0, "heal": 30.0, "hello": 3.0, "refusal": 5.0, "victim": 5.0,
+}  # fmt: skip
 
 
 def patience(message: dict[str, Any]) -> float:

@@ -107,11 +107,12 @@ def test_what_is_its_to_start_is_started_once_and_ended(far: FarEnd) -> None:
 
 
 def test_what_was_left_hurt_is_healed_when_it_comes_up(far: FarEnd, sleeper: psutil.Process) -> None:
-    far.prepare("a1", "pause", node(sleeper), 0.5)
+    far.prepare("a1", "pause", node(sleeper), 600)
     far.ask("inject", id="a1")
     far.process.kill()
     end_warden(far.state)
     assert paused(sleeper)
+    (undo.folder(far.state) / "a1.lease").write_text("0")  # as after an hour
     again = FarEnd(far.state)
     try:
         until(lambda: not paused(sleeper), undo.LEASE + 2)
