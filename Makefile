@@ -23,6 +23,7 @@ test: $(TOOLS)
 	@.ci/package chromium chromium 'the browser test'
 	@.ci/package docker.io dockerd "the docker driver's tests"
 	@.ci/package busybox-static busybox "the docker driver's tests"
+	@.ci/package openssh-server sshd 'the tests of the ssh driver'
 	@BIN=$(BIN) .ci/test $(TESTS)
 
 lint: $(TOOLS)

@@ -199,6 +199,7 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"handlers": [], "propagate": False},  # the page says it
         "httpx": {"level": "WARNING"},
+        "asyncssh": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
     },
 }

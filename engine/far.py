@@ -2,14 +2,16 @@
 
 One message is one JSON mapping, answered by one; see `engine.drivers.Carrier` for who sends them:
 
-    {"do": "hello"}                                  -> {"version": …, "host": …}
+    {"do": "hello"}                                  -> {"python": …, "host": …}
     {"do": "refusal", "node": …}                     -> {"why": ""}
     {"do": "victim", "node": …}                      -> {"what": "pid 4711, etcd --name n1"}
+    {"do": "ready", "node": …}                       -> {"started": false}   as Driver.prepare, and its release
+    {"do": "release", "node": …}                     -> {}
     {"do": "prepare", "record": …, "node": …}        -> {}       the undo record is on this host's disk
     {"do": "inject", "id": …}                        -> {}
     {"do": "renew", "id": …}                         -> {}       without it for a lease, this host heals
     {"do": "look", "id": …}                          -> {"gone": false, "text": …}    heals nothing
-    {"do": "heal", "id": …}                          -> {"gone": true, "text": …}
+    {"do": "heal", "id": …}                          -> {"gone": true, "text": …}, and "unknown" without record
 
 An answer may be {"error": …, "remedy": …, "kind": "Refused"}. `python -m engine.far --state DIR` speaks
 it over its standard input and output, a line a message, with the number of the message in `n`.
@@ -33,6 +35,8 @@ from engine.parameters import build
 from engine.target import Node
 
 KINDS: dict[str, type[EngineError]] = {"Refused": Refused, "Unreachable": Unreachable}
+
+AT_ONCE = 32  # messages answered side by side
 
 
 def answer(state: Path, message: dict[str, Any]) -> dict[str, Any]:
@@ -67,6 +71,19 @@ def _victim(state: Path, message: dict[str, Any]) -> dict[str, Any]:
     node = _node(message)
     driver = control(node)
     return {"what": driver.victim(node) if driver else ""}
+
+
+def _ready(state: Path, message: dict[str, Any]) -> dict[str, Any]:
+    node = _node(message)
+    driver = control(node)
+    return {"started": driver is not None and driver.prepare(node)}
+
+
+def _release(state: Path, message: dict[str, Any]) -> dict[str, Any]:
+    node = _node(message)
+    if driver := control(node):
+        driver.release(node)
+    return {}
 
 
 def _prepare(state: Path, message: dict[str, Any]) -> dict[str, Any]:
@@ -108,13 +125,17 @@ def _heal(state: Path, message: dict[str, Any]) -> dict[str, Any]:
     undo.heal(state, message["id"])
     record = undo.record_of(state, message["id"])
     if record is None:
-        return {"gone": True, "text": "nothing was done on its host"}
+        return {
+            "gone": None,
+            "text": "its host has no record of it; look at the system itself",
+            "unknown": True,
+        }
     return {"gone": {"clean": True, "stuck": False}.get(record.state), "text": record.text}
 
 
 _DO: dict[str, Callable[[Path, dict[str, Any]], dict[str, Any]]] = {
-    "hello": _hello, "refusal": _refusal, "victim": _victim, "prepare": _prepare, "inject": _inject,
-    "renew": _renew, "look": _look, "heal": _heal,
+    "hello": _hello, "refusal": _refusal, "victim": _victim, "ready": _ready, "release": _release,
+    "prepare": _prepare, "inject": _inject, "renew": _renew, "look": _look, "heal": _heal,
 }  # fmt: skip
 
 
@@ -122,6 +143,13 @@ def _node(message: dict[str, Any]) -> Node:
     told = message["node"]
     name, params = next(iter(told["driver"].items()))
     return Node(told["name"], told["address"], "", name, params, tuple(told.get("tags", ())), told["kind"])
+
+
+def begin(state: Path) -> None:
+    """Sees to what was left behind here, as by a host that went down while it was hurt: heal first."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if undo.records(state):
+        warden.ensure(state)
 
 
 def serve(state: Path) -> None:
@@ -134,7 +162,7 @@ def serve(state: Path) -> None:
         with mouth:
             print(text, flush=True)
 
-    with ThreadPoolExecutor(max_workers=32) as pool:
+    with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
         for line in sys.stdin:
             if line.strip():
                 pool.submit(reply, line)
@@ -144,8 +172,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="The engine on another host, for the ssh driver.")
     parser.add_argument("--state", type=Path, required=True)
     state = parser.parse_args().state.expanduser().absolute()
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
     os.environ["CHAOSBOARD_STATE"] = str(state)
+    begin(state)
     serve(state)
 
 

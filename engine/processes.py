@@ -301,12 +301,12 @@ def write_pid(file: Path, pid: int) -> None:
 
 
 def start_part(command: str, part: str, folder: Path) -> None:
-    """Starts `python -m engine COMMAND` on a state directory, as a part that outlives whoever starts it."""
+    """Starts `python -m engine.part COMMAND` on a state directory: it outlives whoever starts it."""
     folder.mkdir(parents=True, exist_ok=True)
     environ = {**os.environ, OWNER: str(folder), PART: part}
     with open(folder / f"{command}.log", "ab") as log:
         subprocess.Popen(
-            [sys.executable, "-m", "engine", command, "--state", str(folder)],
+            [sys.executable, "-m", "engine.part", command, "--state", str(folder)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True,
             cwd=Path(__file__).resolve().parents[1],
         )  # fmt: skip

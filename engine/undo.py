@@ -92,7 +92,8 @@ def prepare(
     """Writes the record of a fault that is about to be injected for `seconds`.
 
     A node that is hurt already is refused, but for `together` only where another run hurts it.
-    Raises Refused or Unreachable, and then nothing is written.
+    Raises Refused or Unreachable, and then nothing is written; but where another host was asked and it
+    is unknown what it did, the record stays and is healed.
     """
     name, driver = having(node, fault.needs)
     if name != "link" and (why := driver.refusal(node)):
@@ -113,16 +114,21 @@ def prepare(
         injected_at=now,
         expires_at=now + seconds,
     )
-    renew(state, record)
+    _lease(state, record.id)
     _write(state, record)
-    if isinstance(driver, Carrier):
-        try:
-            driver.prepare_far(record, seconds)
-        except EngineError as error:
-            if isinstance(error, Refused):
-                _forget(state, record.id)  # it said no, so nothing was done
-            raise
-    return record
+    return _prepared_there(state, record, driver, seconds) if isinstance(driver, Carrier) else record
+
+
+def _prepared_there(state: Path, record: UndoRecord, driver: Carrier, seconds: float) -> UndoRecord:
+    """Has the host of `driver` write its own record; that it did is kept as what was captured."""
+    try:
+        driver.prepare_far(record, seconds)
+    except Refused:
+        _forget(state, record.id)  # it said no, so nothing was done
+        raise
+    prepared = replace(record, captured={"prepared": "there"})
+    _write(state, prepared)
+    return prepared
 
 
 def _refuse_second(state: Path, node: Node, fault: Fault, but: str) -> None:
@@ -161,10 +167,14 @@ def inject(state: Path, record: UndoRecord) -> UndoRecord:
 
 def renew(state: Path, record: UndoRecord) -> None:
     """Says that the run that injected it lives: its lease runs for LEASE seconds from now."""
-    files.write_quickly(folder(state) / f"{record.id}.lease", f"{time.time() + LEASE}")
+    _lease(state, record.id)
     if issubclass(DRIVERS.get(record.driver), Carrier):
         _, driver, _ = parts(record)
         driver.renew_far(record.id)
+
+
+def _lease(state: Path, id: str) -> None:
+    files.write_quickly(folder(state) / f"{id}.lease", f"{time.time() + LEASE}")
 
 
 def expired(state: Path, record: UndoRecord) -> bool:
@@ -201,7 +211,7 @@ def _heal_and_read_back(record: UndoRecord, patience: float) -> ReadBack:
     try:
         fault, driver, node = parts(record)
         if isinstance(driver, Carrier):
-            return driver.heal_far(record.id)
+            return driver.heal_far(record)
         fault.heal(driver, node, record.captured, record.id)
         end = time.monotonic() + patience
         while True:

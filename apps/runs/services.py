@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from apps.runs import mirror, transitions
+from apps.runs import carrying, mirror, transitions
 from apps.runs.execution import execute, reap
 from apps.runs.halting import halt, halted, name_of, reconcile, resume
 from apps.runs.mirror import hurt_now
@@ -72,5 +72,6 @@ def tick() -> None:
     """What must happen again and again, whoever died: about once a second, from any process."""
     reconcile()
     requeue()
+    carrying.enqueue_healing()
     mirror.refresh()
     reap()

@@ -5,6 +5,7 @@ and to take back, a JSON mapping: it is stored in the undo record before anythin
 be used by another process, on another day.
 """
 
+import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -160,6 +161,16 @@ class Driver:
         return ""
 
 
+ANSWERS_WITHIN = {  # seconds: to hurt and to heal is to wait for processes, to look is not
+    "inject": 30.0, "heal": 30.0, "hello": 3.0, "refusal": 5.0, "victim": 5.0,
+}  # fmt: skip
+
+
+def patience(message: dict[str, Any]) -> float:
+    """How many seconds another host may take to answer `message`."""
+    return ANSWERS_WITHIN.get(message["do"], 10.0)
+
+
 @dataclass(frozen=True)
 class Carrier(Driver, ABC):
     """Reaches another host on which the same engine acts, with its own undo records, leases and warden.
@@ -201,6 +212,13 @@ class Carrier(Driver, ABC):
         except EngineError:
             return ""
 
+    def prepare(self, node: Node) -> bool:
+        return bool(self.ask({"do": "ready", "node": self.far_node(node)})["started"])
+
+    def release(self, node: Node) -> None:
+        with contextlib.suppress(EngineError):  # it is asked again when it is used again
+            self.ask({"do": "release", "node": self.far_node(node)})
+
     def prepare_far(self, record: Any, seconds: float) -> None:
         """`record` is the UndoRecord here; there it gets one of the same id."""
         told = {"id": record.id, "run": record.run, "step": record.step, "fault": record.fault,
@@ -219,9 +237,11 @@ class Carrier(Driver, ABC):
         found = self.ask({"do": "look", "id": id})
         return ReadBack(found["gone"], found["text"])
 
-    def heal_far(self, id: str) -> ReadBack:
+    def heal_far(self, record: Any) -> ReadBack:
         """Raises Unreachable where the host does not answer: then its own warden heals, unseen from here."""
-        found = self.ask({"do": "heal", "id": id})
+        found = self.ask({"do": "heal", "id": record.id})
+        if found.get("unknown") and not record.captured:
+            return ReadBack(True, "its host had not been asked to do anything yet")
         return ReadBack(found["gone"], found["text"])
 
 
