@@ -203,9 +203,9 @@ class Api:
 
 
 def lacking(api: Api, wanted: Iterable[tuple[str, str, str]]) -> str:
-    """What of `wanted` (verb, resource, namespace) these credentials may not do, in words; "" for nothing."""
+    """What of `wanted` (verb, resource, namespace; "": all) these credentials may not do; "" for nothing."""
     missing = [one for one in wanted if not api.may(*one)]
     if not missing:
         return ""
     words = listed([f"{verb} {what}" + (f" in namespace {ns}" if ns else "") for verb, what, ns in missing])
-    return f"its credentials may not {words}; grant it by a Role or ClusterRole"
+    return f"the credentials may not {words}; grant it by a Role or ClusterRole"
