@@ -32,6 +32,7 @@ QUICK = (1.0, 3.0)  # the same where somebody waits for a page
 TRIES = 4  # calls of one request, altogether
 ENOUGH = 15.0  # seconds after which no further try begins
 CHANGES = 6  # times that an object is read again because somebody else changed it
+AGAIN = 0.02  # seconds before a watch that the server ended goes on
 PAGE = 500  # objects in one answer to a list
 
 
@@ -189,6 +190,7 @@ class Api:
                     raise told from None
                 time.sleep(min(pause(error, 0), max(0.0, end - time.monotonic())))
                 return  # from a fresh list
+            time.sleep(AGAIN)
 
     def may(self, verb: str, resource: str, namespace: str) -> bool:
         """Whether these credentials may do it. `resource` may name a part: `pods/eviction`."""

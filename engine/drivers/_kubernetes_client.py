@@ -9,20 +9,22 @@ from engine.errors import Unreachable
 
 
 def connect(kubeconfig: str, context: str) -> Any:
+    """A client; without both, of the cluster in which this code runs, else by ~/.kube/config. Raises Unreachable."""
     from kubernetes import config  # type: ignore[import-untyped]  # it has no types
 
-    inside = not kubeconfig and not context and "KUBERNETES_SERVICE_HOST" in os.environ
-    file = (
-        kubeconfig
-        or os.environ.get("KUBECONFIG", "").split(os.pathsep)[0]
-        or config.KUBE_CONFIG_DEFAULT_LOCATION
-    )
+    named = os.environ.get("KUBECONFIG", "").split(os.pathsep)[0] or config.KUBE_CONFIG_DEFAULT_LOCATION
+    file = Path(kubeconfig or named).expanduser()
     try:
-        changed = 0 if inside else Path(file).expanduser().stat().st_mtime_ns
-        return _connected("" if inside else str(Path(file).expanduser()), context, changed)
+        if not kubeconfig and not context and "KUBERNETES_SERVICE_HOST" in os.environ:
+            try:
+                return _connected("", "", 0)
+            except config.ConfigException:
+                if not file.exists():  # a pod without a service account, and nothing else either
+                    raise
+        return _connected(str(file), context, file.stat().st_mtime_ns)
     except (config.ConfigException, OSError) as error:
         raise Unreachable(
-            f"No Kubernetes cluster is configured: {error}.",
+            f"No Kubernetes cluster is configured: {str(error).rstrip('.')}.",
             "Give its kubeconfig file and its context, or run inside the cluster.",
         ) from None
 

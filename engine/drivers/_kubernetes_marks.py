@@ -19,7 +19,9 @@ def labels(mark: str) -> dict[str, str]:
 
 
 def annotations(mark: str, until: float) -> dict[str, str]:
-    return {MARK: mark, UNTIL: datetime.fromtimestamp(until, UTC).isoformat(timespec="seconds")}
+    """`until` is epoch seconds, 0 where the end is not known."""
+    end = {UNTIL: datetime.fromtimestamp(until, UTC).isoformat(timespec="seconds")} if until else {}
+    return {MARK: mark, **end}
 
 
 def none(*more: str) -> dict[str, None]:

@@ -8,6 +8,7 @@ import time
 from engine.drivers import Captured, ReadBack
 from engine.drivers import _kubernetes_marks as marks
 from engine.drivers import _kubernetes_pods as pods
+from engine.drivers import _kubernetes_return as coming_back
 from engine.drivers._kubernetes_answers import Conflict, NotThere, Object, Place, TooMany
 from engine.drivers._kubernetes_api import Api, lacking
 from engine.errors import EngineError, Refused, Unreachable
@@ -25,8 +26,12 @@ def evict(api: Api, pod: Captured) -> None:
             "deleteOptions": {"preconditions": {"uid": pod["uid"]}}}  # fmt: skip
     try:
         api.call("POST", Place("pods", pod["namespace"], pod["pod"]), sub="eviction", body=body, budget=True)
-    except (NotThere, Conflict):
-        return  # it is gone already, or another one carries its name
+    except (NotThere, Conflict) as error:
+        now = api.get(Place("pods", pod["namespace"], pod["pod"]))
+        if now and now["metadata"]["uid"] == pod["uid"] and not pods.ending(now):
+            raise Unreachable(
+                f"The pod {pod['pod']} was not evicted: {error.message}", "Try it again."
+            ) from None
     except TooMany as error:
         if (why := error.reasons.get("DisruptionBudget")) is None:
             raise
@@ -59,14 +64,19 @@ def _to_evict(api: Api, host: str) -> list[Captured]:
     bare = [pod["metadata"]["name"] for pod in leaving if not pods.controller(pod)]
     if bare:
         raise Refused(f"Nothing would bring back {listed(bare)}, which run on {host}.", "Do not drain it.")
-    return [
-        {
+    return [_leaving(api, pod) for pod in leaving]
+
+
+def _leaving(api: Api, pod: Object) -> Captured:
+    """The pod, with what must be ready again when the machine is open; of some owners nothing is known."""
+    try:
+        return coming_back.capture(api, pod)
+    except Refused:
+        return {
             "namespace": pod["metadata"]["namespace"],
             "pod": pod["metadata"]["name"],
             "uid": pod["metadata"]["uid"],
         }
-        for pod in leaving
-    ]
 
 
 def _stays(pod: Object) -> bool:
@@ -126,4 +136,19 @@ def uncordoned(api: Api, captured: Captured, mark: str) -> ReadBack:
         return ReadBack(False, f"{text} and carries our mark")
     if closed and not captured["unschedulable"]:
         text += ", by somebody else"
-    return ReadBack(True, text)
+    return _refilled(api, captured, text)
+
+
+def _refilled(api: Api, captured: Captured, text: str) -> ReadBack:
+    """Whether what was evicted is ready again, here or elsewhere; each Deployment is asked once."""
+    evicted = [pod for pod in captured["pods"] if "workload" in pod]
+    workloads = {
+        (pod["namespace"], *pod["workload"], pod["pod"] if pod["workload"][0] == "statefulsets" else ""): pod
+        for pod in evicted
+    }
+    found = [ReadBack(True, text), *(coming_back.running(api, pod) for pod in workloads.values())]
+    missing = [one for one in found if not one.gone]
+    if not missing:
+        return found[0]
+    gone = False if any(one.gone is False for one in missing) else None
+    return ReadBack(gone, f"{text}, but {listed([one.text for one in missing])}")

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kubernetes import config
+from kubernetes.config import incluster_config
 
 from engine.drivers import _kubernetes_answers as answers
 from engine.drivers import _kubernetes_api as wire
+from engine.drivers import _kubernetes_client as client
 from engine.drivers._kubernetes_answers import Conflict, Gone, NotThere, Place, TooMany
 from engine.drivers._kubernetes_api import Api
 from engine.errors import Refused, Unreachable
@@ -67,6 +70,26 @@ def test_an_unknown_context_or_file_is_told(server: Server, tmp_path: Path) -> N
         Api(server.kubeconfig(tmp_path / "config"), "nowhere")
     with pytest.raises(Unreachable, match="No Kubernetes cluster is configured"):
         Api(str(tmp_path / "no such file"))
+
+
+def test_inside_a_cluster_its_own_account_is_used(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No call is made: the tests' own server speaks no TLS."""
+    monkeypatch.setattr(config, "KUBE_CONFIG_DEFAULT_LOCATION", server.kubeconfig(tmp_path / "home"))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    assert Api().host == server.url, "outside of a cluster, ~/.kube/config"
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
+    assert Api().host == server.url, "a pod without a service account"
+    for name in ("SERVICE_TOKEN_FILENAME", "SERVICE_CERT_FILENAME"):
+        monkeypatch.setattr(incluster_config, name, str(tmp_path / name))
+        (tmp_path / name).write_text("of the account")
+    api = Api()
+    assert api.host == "https://10.0.0.1:443"
+    assert api.credentials() == {"authorization": "bearer of the account"}
+    assert Api(server.kubeconfig(tmp_path / "given")).host == server.url, "a file that is given comes first"
+    client._connected.cache_clear()
 
 
 def test_the_file_is_read_again_when_it_has_changed(server: Server, tmp_path: Path) -> None:
@@ -260,12 +283,12 @@ def test_a_watch_that_breaks_starts_from_a_fresh_list(
     list_first = api.every_at
 
     def every_at(*args: object) -> object:
-        found = list_first(*args)  # type: ignore[arg-type]
+        found = list_first(*args)
         if not server.troubles:
-            server.trouble("GET", "/pods$", **how)  # type: ignore[arg-type]
+            server.trouble("GET", "/pods$", **how)
         return found
 
-    api.every_at = every_at  # type: ignore[method-assign, assignment]
+    api.every_at = every_at
     assert api.wait(Place("pods", "shop", "one"), absent, 10)
     assert server.troubles[0].times == 0
 
