@@ -1,5 +1,6 @@
 """Processes of this host: which one is meant, whether it may be hurt, and how it is started again."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -74,6 +75,16 @@ def tree(pid: int) -> list[Identity]:
     except psutil.NoSuchProcess:
         raise Unreachable(f"There is no process with pid {pid}.") from None
     return family
+
+
+def grown(family: list[Identity]) -> list[Identity]:
+    """Those of a captured family that live, and all descendants that they have now."""
+    found: dict[int, Identity] = {}
+    for one in family:
+        if status(one) != "gone":
+            with contextlib.suppress(Unreachable):
+                found.update({member["pid"]: member for member in tree(one["pid"])})
+    return [one for one in found.values() if status(one) != "gone"]
 
 
 def listeners(port: int) -> set[int]:
