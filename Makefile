@@ -21,6 +21,7 @@ up: $(BOARD)
 
 test: $(TOOLS)
 	@.ci/package chromium chromium 'the browser test'
+	@.ci/package stress-ng stress-ng 'the pressure faults'
 	@BIN=$(BIN) .ci/test $(TESTS)
 
 lint: $(TOOLS)
