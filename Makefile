@@ -24,6 +24,7 @@ test: $(TOOLS)
 	@.ci/package docker.io dockerd "the docker driver's tests"
 	@.ci/package busybox-static busybox "the docker driver's tests"
 	@.ci/package openssh-server sshd 'the tests of the ssh driver'
+	@.ci/package stress-ng stress-ng 'the pressure faults'
 	@BIN=$(BIN) .ci/test $(TESTS)
 
 lint: $(TOOLS)

@@ -77,6 +77,16 @@ def tree(pid: int) -> list[Identity]:
     return family
 
 
+def grown(family: list[Identity]) -> list[Identity]:
+    """Those of a captured family that live, and all descendants that they have now."""
+    found: dict[int, Identity] = {}
+    for one in family:
+        if status(one) != "gone":
+            with contextlib.suppress(Unreachable):
+                found.update({member["pid"]: member for member in tree(one["pid"])})
+    return [one for one in found.values() if status(one) != "gone"]
+
+
 def _descendants(pid: int) -> list[int]:
     if Path("/proc/self/task").exists() and Path(f"/proc/self/task/{os.getpid()}/children").exists():
         found, left = [], [pid]

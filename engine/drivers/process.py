@@ -12,12 +12,13 @@ from typing import Any
 
 import psutil
 
-from engine import processes, state
-from engine.drivers import Captured, Driver, ReadBack
+from engine import cgroups, processes, state
+from engine.drivers import Captured, Driver, Limit, ReadBack
 from engine.errors import EngineError, Refused, Unreachable
 from engine.parameters import param
 from engine.processes import SIGNALS, Identity, describe, holder, identity, short, status
 from engine.target import Node, split_address
+from engine.text import listed
 
 POLL = 0.01  # seconds between two looks at a process that is ending or starting
 
@@ -161,7 +162,10 @@ class Process(Driver):
             except Unreachable:
                 return
 
-    # Capabilities: kill, pause, restart, host, family, wrap
+    def cannot(self, capability: type) -> str:
+        return cgroups.available() if capability is Limit else ""
+
+    # Capabilities: kill, pause, restart, host, family, wrap, limit
 
     def host(self) -> str:
         return os.uname().nodename
@@ -256,6 +260,27 @@ class Process(Driver):
         if stopped:
             return ReadBack(False, f"{stopped} of its processes are still stopped")
         return ReadBack(True, f"{short(main)} runs on")
+
+    def capture_limits(self, node: Node) -> Captured:
+        family = self.capture(node)["family"]
+        return {"family": family, "cgroups": cgroups.capture([one["pid"] for one in family])}
+
+    def limit(self, captured: Captured, mark: str, cpu: float | None, memory: int | None) -> None:
+        def living() -> set[int]:
+            return {one["pid"] for one in processes.grown(captured["family"])}
+
+        cgroups.limit(captured["cgroups"], mark, living, cpu, memory)
+
+    def unlimit(self, captured: Captured, mark: str) -> None:
+        cgroups.unlimit(captured["cgroups"], mark)
+
+    def unlimited(self, captured: Captured, mark: str) -> ReadBack:
+        if left := cgroups.left(mark):
+            return ReadBack(False, f"{listed(left)} is still there")
+        alive = [one["pid"] for one in captured["family"] if status(one) != "gone"]
+        if astray := cgroups.astray(captured["cgroups"], alive):
+            return ReadBack(False, f"{short(astray[0])} is not in the control groups that it was in")
+        return ReadBack(True, f"{short(captured['family'][0]['pid'])} is in its own control groups again")
 
 
 def _identity_or_none(pid: int) -> Identity:
