@@ -92,7 +92,7 @@ def _prepare(state: Path, message: dict[str, Any]) -> dict[str, Any]:
     warden.ensure(state)
     undo.prepare(
         state, told["run"], told["step"], told["fault"], fault, _node(message), told["seconds"],
-        id=told["id"], together=True,  # whether it may be is known where the experiment is
+        id=told["id"], together=told.get("together", False),
     )  # fmt: skip
     return {}
 

@@ -116,13 +116,13 @@ def prepare(
     )
     _lease(state, record.id)
     _write(state, record)
-    return _prepared_there(state, record, driver, seconds) if isinstance(driver, Carrier) else record
+    return _prepared_there(state, record, driver, together) if isinstance(driver, Carrier) else record
 
 
-def _prepared_there(state: Path, record: UndoRecord, driver: Carrier, seconds: float) -> UndoRecord:
+def _prepared_there(state: Path, record: UndoRecord, driver: Carrier, together: bool) -> UndoRecord:
     """Has the host of `driver` write its own record; that it did is kept as what was captured."""
     try:
-        driver.prepare_far(record, seconds)
+        driver.prepare_far(record, record.expires_at - record.injected_at, together)
     except Refused:
         _forget(state, record.id)  # it said no, so nothing was done
         raise

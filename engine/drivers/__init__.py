@@ -273,10 +273,10 @@ class Carrier(Driver, ABC):
         with contextlib.suppress(EngineError):  # it is asked again when it is used again
             self.ask({"do": "release", "node": self.far_node(node)})
 
-    def prepare_far(self, record: Any, seconds: float) -> None:
+    def prepare_far(self, record: Any, seconds: float, together: bool) -> None:
         """`record` is the UndoRecord here; there it gets one of the same id."""
         told = {"id": record.id, "run": record.run, "step": record.step, "fault": record.fault,
-                "params": record.params, "seconds": seconds}  # fmt: skip
+                "params": record.params, "seconds": seconds, "together": together}  # fmt: skip
         _, params = next(iter(record.node["driver"].items()))
         node = {**record.node, "driver": params["local"], "upstream": ""}
         self.ask({"do": "prepare", "record": told, "node": node})
