@@ -1,0 +1,203 @@
+"""Real servers to torture: what is registered of them, what can be done to them, and what is wrong with them."""
+
+import os
+import signal
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from chaosboard import ports
+from chaosboard.demo.etcd import EtcdCluster
+from chaosboard.demo.valkey import find_server
+from engine import proxy
+from engine.errors import EngineError
+from engine.processes import listeners
+from tests.machine import Usual, wrong_with
+from tests.waiting import until
+
+Faults = dict[str, dict[str, Any]]
+ON_PROCESSES: Faults = {
+    "kill": {}, "pause": {}, "restart": {}, "stop": {}, "crash-loop": {"lives": "300ms", "down": "200ms"},
+    "descriptors": {}, "throttle": {"cpu": 0.2}, "clock-skew": {}, "clock-strobe": {"every": "500ms"},
+}  # fmt: skip
+ON_HOSTS: Faults = {
+    "cpu": {"load": "30%", "workers": 1}, "memory": {"size": "32MiB"}, "io": {"file_size": "4MiB"},
+    "disk-fill": {"size": "16MiB"},
+}  # fmt: skip
+ON_LINKS: Faults = {"latency": {"delay": "50ms"}, "partition": {}}
+
+
+class Victim(ABC):
+    """One service. `kind` is also the probe that looks at it."""
+
+    name: str
+    kind: str
+    faults: Faults
+
+    @abstractmethod
+    def service(self) -> dict[str, Any]:
+        """As it is registered."""
+
+    @abstractmethod
+    def end(self) -> None:
+        """Kills it (SIGKILL)."""
+
+    @abstractmethod
+    def look_after(self) -> None:
+        """As its own supervisor would: starts what does not run."""
+
+    def close(self) -> None:
+        """Ends all of it."""
+        self.end()
+
+    @abstractmethod
+    def wrong(self, state: Path) -> list[str]:
+        """What the machine shows of a fault that was not taken back; empty where there is nothing."""
+
+
+class Single(Victim):
+    """One process behind a link, with its pid in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / self.name
+        self.folder.mkdir()
+        self.port, self.link = ports.choose(2)
+        self.pid_file = folder / f"{self.name}.pid"
+        self.look_after()
+        self.usual = Usual.of(min(listeners(self.port)))
+
+    @abstractmethod
+    def command(self) -> list[str]: ...
+
+    def look_after(self) -> None:
+        if listeners(self.port):
+            return
+        with (self.folder.parent / f"{self.name}.log").open("ab") as log:
+            child = subprocess.Popen(
+                self.command(), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+            )
+        self.pid_file.write_text(str(child.pid))
+        until(lambda: listeners(self.port))
+
+    def end(self) -> None:
+        for pid in listeners(self.port):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def service(self) -> dict[str, Any]:
+        node = {
+            "name": "one", "address": f"127.0.0.1:{self.link}", "upstream": f"127.0.0.1:{self.port}",
+            "driver": {"process": {"pid_file": str(self.pid_file)}},
+        }  # fmt: skip
+        return {"name": self.name, "kind": self.kind, "nodes": [node]}
+
+    def wrong(self, state: Path) -> list[str]:
+        found = wrong_with(self.port, self.usual, state) + self._disturbed(state)
+        return [f"{self.name}: {one}" for one in found]
+
+    def _disturbed(self, state: Path) -> list[str]:
+        try:
+            marks = proxy.call(state, {"do": "read", "listen": f"127.0.0.1:{self.link}"})["marks"]
+        except EngineError as error:
+            return [f"its link cannot be read: {error}"]
+        return [f"its link is disturbed by {mark}" for mark in marks]
+
+
+class Web(Single):
+    name, kind = "web", "http"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        directory = {"directory": str(self.folder)}
+        on_disk = {
+            name: {**params, **directory} for name, params in ON_HOSTS.items() if name in ("io", "disk-fill")
+        }
+        self.faults = {**ON_PROCESSES, **ON_LINKS, **ON_HOSTS, **on_disk}
+
+    def command(self) -> list[str]:
+        return [sys.executable, "-m", "http.server", str(self.port), "--bind", "127.0.0.1"]
+
+
+class Store(Single):
+    """A Valkey that keeps its data on disk."""
+
+    name, kind = "store", "redis"
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        directory = {"directory": str(self.folder)}
+        self.faults = {
+            **ON_PROCESSES, **ON_LINKS, "truncate-files": {**directory, "files": "**/*.aof", "bytes": "16B"},
+            "corrupt-files": {**directory, "files": "**/*.rdb"}, "full-disk": directory,
+        }  # fmt: skip
+
+    def command(self) -> list[str]:
+        return [
+            find_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
+            "--appendonly", "yes", "--set-proc-title", "no",
+        ]  # fmt: skip
+
+
+class Cluster(Victim):
+    """Three etcd nodes."""
+
+    name, kind = "cluster", "etcd"
+    faults: Faults = {
+        "kill": {"nodes": ["leader"]}, "pause": {"nodes": ["leader"]}, "rolling-restart": {"pause": "200ms"},
+        "transfer-leader": {}, "add-member": {}, "crash-loop": {"nodes": ["one"]}, "throttle": {"cpu": 0.2},
+    }  # fmt: skip
+
+    def __init__(self, folder: Path) -> None:
+        self.etcd = EtcdCluster(folder / self.name, folder / "cluster-state")
+        self.etcd.start()
+        self.usual = {node.address: Usual.of(node.pid) for node in self.etcd.nodes if node.pid}
+
+    def service(self) -> dict[str, Any]:
+        return {**self.etcd.document(), "name": self.name, "environment": "default"}
+
+    def end(self) -> None:
+        """One of them: all at once would be a fault of its own."""
+        for pid in listeners(_port(self.etcd.nodes[0].address)):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def look_after(self) -> None:
+        for server in self.etcd.servers:
+            if not listeners(_port(server.node.address)):
+                server.start(self.etcd.state)
+        until(self.etcd.ready, 30)
+
+    def close(self) -> None:
+        for node in self.etcd.nodes:
+            for pid in listeners(_port(node.address)):
+                os.kill(pid, signal.SIGKILL)
+
+    def wrong(self, state: Path) -> list[str]:
+        found = []
+        for node in self.etcd.nodes:
+            wrong = wrong_with(_port(node.address), self.usual[node.address], state)
+            found += [f"{node.name} {one}" for one in wrong]
+        return [f"{self.name}: {one}" for one in [*found, *self._members()]]
+
+    def _members(self) -> list[str]:
+        """Has it the three members that it had?"""
+        for node in self.etcd.nodes:
+            with suppress(httpx.HTTPError):
+                url = f"http://{node.address}/v3/cluster/member/list"
+                answer = httpx.post(url, json={}, timeout=2, trust_env=False).json()
+                names = sorted(member.get("name", "?") for member in answer.get("members", []))
+                return [] if names == ["n1", "n2", "n3"] else [f"its members are {names}"]
+        return ["no member answers"]
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])
+
+
+def all_of_them(folder: Path) -> list[Victim]:
+    return [Web(folder), Store(folder), Cluster(folder)]
