@@ -26,6 +26,7 @@ from engine.parameters import build, dump
 from engine.target import Node
 
 LEASE = 3.0  # seconds; a run that says nothing for so long is taken for dead
+KEPT = 30 * 86400.0  # seconds for which the record of a healed fault is kept
 AT_ONCE = 16  # records healed side by side
 PATIENCE = 10.0  # seconds in which a healed fault must be read back as gone
 STATES = ("injecting", "active", "healing", "clean", "unverified", "stuck")
@@ -241,6 +242,13 @@ def recent(state: Path, count: int) -> list[UndoRecord]:
     """The faults that were healed last and read back as clean, the newest first."""
     paths = sorted((folder(state) / "done").glob("*.json"), key=_changed, reverse=True)
     return [r for path in paths[:count] if (r := _read(path))]
+
+
+def prune(state: Path) -> None:
+    """Forgets the clean records that are older than KEPT; their runs keep what they told."""
+    for path in (folder(state) / "done").glob("*.json"):
+        if _changed(path) < time.time() - KEPT:
+            path.unlink(missing_ok=True)
 
 
 def _changed(path: Path) -> float:

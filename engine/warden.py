@@ -19,6 +19,7 @@ from engine.processes import start_part
 
 LOOK = 0.05  # seconds between two looks at the leases
 AGAIN = 5.0  # seconds before a fault that did not heal is tried again
+PRUNE = 3600.0  # seconds between two clearings of old records
 IDLE = 20.0  # seconds without anything to watch before it leaves
 
 
@@ -60,17 +61,19 @@ def main(state: Path, *, stay: bool = False) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the board, which ends the warden last
     say(f"watching {state}")
     idle_since, tried = time.monotonic(), dict[str, float]()
+    pruned = -PRUNE
     pool = ThreadPoolExecutor(max_workers=undo.AT_ONCE, thread_name_prefix="heal")
     while not ending:
         found = undo.records(state)
         halted = bool(found) and files.halted(state) is not None
         for record in found:
-            if due(
-                state, record, tried, halted
-            ):  # side by side: one that is stuck must not hold up the others
-                pool.submit(heal, state, record)
+            if due(state, record, tried, halted):
+                pool.submit(heal, state, record)  # side by side: a stuck one must not hold up the others
         if found or stay:
             idle_since = time.monotonic()
+        if time.monotonic() - pruned > PRUNE:
+            pruned = time.monotonic()
+            undo.prune(state)
         if time.monotonic() - idle_since > IDLE:
             break
         time.sleep(LOOK)

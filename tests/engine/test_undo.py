@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -132,3 +133,17 @@ while True:
             assert "part of chaosboard" in processes.refusal(process.pid)
             os.kill(process.pid, signal.SIGTERM)
             until(lambda: not warden.watching(state))
+
+
+def test_the_records_of_healed_faults_are_kept_for_a_month(state: Path) -> None:
+    old, new = (
+        undo.inject(
+            state, undo.prepare(state, "r1", "f0", "kill", Kill(), Node(name, address, control="memory"), 10)
+        )
+        for name, address in (("n1", "127.0.0.1:1"), ("n2", "127.0.0.1:2"))
+    )
+    undo.heal_all(state)
+    long_ago = time.time() - undo.KEPT - 60
+    os.utime(undo.folder(state) / "done" / f"{old.id}.json", (long_ago, long_ago))
+    undo.prune(state)
+    assert [r.id for r in undo.recent(state, 10)] == [new.id]
