@@ -1,8 +1,9 @@
 """Pods of a Kubernetes cluster. The API says what is there; nothing is kept on the board's side.
 
 Nothing in plain Kubernetes takes a network policy, a cordon, a number of replicas or what a command did
-back by itself: the warden does. Where the board's host is dead, `python -m engine heal` elsewhere does,
-or anybody who looks for our mark: see `_kubernetes_marks`. Only Chaos Mesh holds a lease of its own.
+back by itself: the warden does. Where the board's host is dead, `python -m engine heal` does on another
+host that has its state directory, or anybody who looks for our mark: see `_kubernetes_marks`. Only Chaos
+Mesh holds a lease of its own, and only for the absolute end of a fault.
 """
 
 import time

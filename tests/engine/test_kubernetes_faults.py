@@ -75,8 +75,10 @@ def test_a_statefulset_is_scaled_by_the_name_of_its_pod(cluster: Cluster, db: Ku
     captured = db.capture_scale(NODE)
     db.scale(captured, "m1", 0, time.time() + 60)
     until(lambda: cluster.ready("db") == [])
+    cluster.comes_up = 60
     db.unscale(captured, "m1")
     assert db.unscaled(captured, "m1").gone is False, "scaled back, and not ready yet"
+    cluster.comes_up = 0
     until(lambda: db.unscaled(captured, "m1").gone)
 
 
@@ -177,11 +179,13 @@ def test_a_drained_machine_is_healed_when_what_left_it_is_ready_again(
     captured = db.capture_cordon(NODE, True)
     db.cordon(captured, "m1", time.time() + 60)
     until(lambda: cluster.ready("web") == cluster.ready("db") == [])
+    cluster.comes_up = 60
     db.uncordon(captured, "m1")
     found = db.uncordoned(captured, "m1")
     assert found.gone is False
     assert found.text.startswith("the node node-1 is open to new pods, but ")
-    assert "of 3 pods of web are ready" in found.text
+    assert "0 of 3 pods of web are ready" in found.text
+    cluster.comes_up = 0
     until(lambda: db.uncordoned(captured, "m1").gone)
     assert (len(cluster.ready("web")), len(cluster.ready("db"))) == (3, 2)
 
