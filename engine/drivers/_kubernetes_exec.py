@@ -116,7 +116,7 @@ def _open(api: Api, captured: Captured, command: Sequence[str]) -> Any:
     except websocket.WebSocketBadStatusException as error:
         if error.status_code == 403:
             raise Refused(
-                f"The credentials may not create pods/exec in namespace {captured['namespace']}.",
+                f"The credentials may not get and create pods/exec in namespace {captured['namespace']}.",
                 "Grant it by a Role or ClusterRole.",
             ) from None
         raise Unreachable(f"No command could be run in the pod {captured['pod']}: {error}.") from None

@@ -38,7 +38,9 @@ RIGHTS: dict[type, tuple[tuple[str, str], ...]] = {  # verb and resource, in the
         ("delete", "networkpolicies"),
     ),
     drivers.Cordon: (("get", "nodes"), ("patch", "nodes")),
-    drivers.Exec: (("get", "pods"), ("patch", "pods"), ("create", "pods/exec")),
+    drivers.Exec: (  # a websocket is opened by a GET, for which older clusters ask one right, newer ones both
+        ("get", "pods"), ("patch", "pods"), ("get", "pods/exec"), ("create", "pods/exec"),
+    ),
 }  # fmt: skip
 
 

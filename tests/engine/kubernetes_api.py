@@ -267,7 +267,10 @@ class Server:
         self.said.append(
             Said("EXEC", scope["path"], {"container": query["container"][0]}, query["command"], "")
         )
-        denied = ("create", "pods/exec") in self.denied or headers.get("authorization") != f"Bearer {TOKEN}"
+        denied = (
+            self.denied & {("create", "pods/exec"), ("get", "pods/exec")}
+            or headers.get("authorization") != f"Bearer {TOKEN}"
+        )
         if denied or ("pods", match[2], match[4]) not in self.cluster.objects:
             await send(
                 {"type": "websocket.http.response.start", "status": 403 if denied else 404, "headers": []}

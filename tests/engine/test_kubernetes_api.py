@@ -61,8 +61,8 @@ def test_an_api_that_nobody_answers_is_unreachable(server: Server, tmp_path: Pat
         Api(server.kubeconfig(tmp_path / "closed", url)).every(PODS)
 
 
-def test_a_certificate_that_does_not_fit_is_told(server: Server, tmp_path: Path) -> None:
-    url = server.url.replace("http", "https")  # it speaks no TLS at all
+def test_a_server_that_speaks_no_tls_is_told(server: Server, tmp_path: Path) -> None:
+    url = server.url.replace("http", "https")
     with pytest.raises(Unreachable, match="did not answer"):
         Api(server.kubeconfig(tmp_path / "tls", url)).every(PODS)
 
