@@ -72,8 +72,8 @@ class Kubernetes(Driver):
         if not self.namespace:
             raise ValueError("needs a namespace; the usual one is called default")
 
-    def _api(self) -> Api:
-        return Api(self.kubeconfig, self.context)
+    def _api(self, *, quick: bool = False) -> Api:
+        return Api(self.kubeconfig, self.context, quick=quick)
 
     def _find(self, api: Api, node: Node) -> Object:
         if not (self.pod or self.selector or self.workload):
@@ -91,14 +91,14 @@ class Kubernetes(Driver):
 
     def refusal(self, node: Node) -> str:
         try:
-            self._victim(self._api(), node)
+            self._victim(self._api(quick=True), node)
         except EngineError as error:
             return str(error)
         return ""
 
     def victim(self, node: Node) -> str:
         try:
-            pod = self._find(self._api(), node)
+            pod = self._find(self._api(quick=True), node)
         except EngineError:
             return ""
         return f"pod {pod['metadata']['name']} in namespace {self.namespace}"
@@ -113,7 +113,7 @@ class Kubernetes(Driver):
 
     def _cannot(self, capability: type) -> str:
         try:
-            api = self._api()
+            api = self._api(quick=True)
             if capability is drivers.Apply and (why := chaos.missing(api)):
                 return why
             return lacking(api, [

@@ -134,12 +134,23 @@ def test_a_connection_that_breaks_is_tried_again(server: Server, api: Api) -> No
 
 
 def test_a_server_that_hangs_is_given_up(server: Server, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "READ", 0.2)
     monkeypatch.setattr(wire, "ENOUGH", 0.1)
+    monkeypatch.setattr(api, "_timeouts", (1.0, 0.2))
     server.trouble("GET", "/pods", times=99, how="hang")
     with pytest.raises(Unreachable, match=r"did not answer: .*timed out"):
         api.every(PODS)
     assert len(server.asked("GET", "/pods")) == 1, "no other try after ENOUGH seconds"
+
+
+def test_where_somebody_waits_it_is_soon_given_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "QUICK", (0.2, 0.2))
+    api = Api(server.kubeconfig(tmp_path / "config"), quick=True)
+    server.trouble("GET", "/pods", times=99, how="hang")
+    with pytest.raises(Unreachable, match="did not answer"):
+        api.every(PODS)
+    assert len(server.asked("GET", "/pods")) == 2
 
 
 def test_a_bad_request_is_not_tried_again(server: Server, api: Api) -> None:
