@@ -556,6 +556,7 @@ def test_the_warden_opens_and_refills_the_machine_when_who_drained_it_is_killed(
     until(lambda: marked(cluster) == [])
     after = cluster.get("nodes", "", "node-1")
     assert after["spec"] == before["spec"]
-    assert not after["metadata"].get("annotations")
+    assert not after["metadata"]["annotations"]
+    assert not after["metadata"]["labels"]
     until(lambda: undo.records(state) == [])
     assert (len(cluster.ready("web")), len(cluster.ready("db"))) == (3, 2)

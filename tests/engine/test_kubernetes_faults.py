@@ -39,7 +39,7 @@ from tests.waiting import until
 
 def test_a_workload_is_scaled_and_scaled_back(server: Server, cluster: Cluster, web: Kubernetes) -> None:
     fault = Scale(replicas=1)
-    before = cluster.get("deployments", "shop", "web")["metadata"].get("annotations")
+    before = cluster.get("deployments", "shop", "web")["metadata"]
     captured = fault.capture(web, NODE)
     fault.inject(web, NODE, captured, "m1", 1_900_000_000)
     told = cluster.get("deployments", "shop", "web")
@@ -57,7 +57,8 @@ def test_a_workload_is_scaled_and_scaled_back(server: Server, cluster: Cluster, 
     until(lambda: fault.read_back(web, NODE, captured, "m1").gone)
     assert len(cluster.ready("web")) == 3
     after = cluster.get("deployments", "shop", "web")["metadata"]
-    assert (after.get("annotations") or None) == before
+    assert not after["annotations"]
+    assert after["labels"] == before["labels"] == {"app": "web"}
     assert [one.body for one in server.asked("PATCH", "/scale$")] == [
         {"spec": {"replicas": n}} for n in (1, 3)
     ]
@@ -128,6 +129,7 @@ def test_a_machine_is_closed_and_opened(cluster: Cluster, db: Kubernetes) -> Non
     host = cluster.get("nodes", "", captured["host"])
     assert host["spec"]["unschedulable"] is True
     assert host["metadata"]["annotations"]["chaosboard/mark"] == "m1"
+    assert host["metadata"]["labels"] == {"chaosboard/mark": "m1"}, "so that kubectl -l finds it"
     assert fault.read_back(db, NODE, captured, "m1").gone is False
     with pytest.raises(Refused, match="Node node-1 carries the mark of another fault already"):
         fault.capture(db, NODE)
