@@ -28,7 +28,7 @@ from engine.errors import Unreachable
 from engine.text import listed
 
 CONNECT, READ = 3.0, 10.0  # seconds to connect, and for an answer
-QUICK = (1.0, 3.0)  # the same where somebody waits for a page
+QUICK = (1.0, 3.0)  # the same where somebody waits
 TRIES = 4  # calls of one request, altogether
 ENOUGH = 15.0  # seconds after which no further try begins
 CHANGES = 6  # times that an object is read again because somebody else changed it
@@ -37,25 +37,29 @@ PAGE = 500  # objects in one answer to a list
 
 
 class Api:
-    """`kubeconfig` and `context` as in the driver; both "" means: in-cluster, then ~/.kube/config."""
+    """`kubeconfig` and `context` as in the driver; both "" means: in-cluster, then ~/.kube/config.
 
-    def __init__(self, kubeconfig: str = "", context: str = "") -> None:
+    `quick` is for where somebody waits for a page: a cluster that does not answer is soon given up.
+    """
+
+    def __init__(self, kubeconfig: str = "", context: str = "", *, quick: bool = False) -> None:
         self._client = connect(kubeconfig, context)
+        self._timeouts, self._tries = (QUICK, 2) if quick else ((CONNECT, READ), TRIES)
         self.host = str(self._client.configuration.host).rstrip("/")
 
     def call(
         self, method: str, place: Place, *, sub: str = "", body: Any = None, query: dict[str, Any] | None = None,
-        quick: bool = False, budget: bool = False,
+        budget: bool = False,
     ) -> Object:  # fmt: skip
-        """The answer. `quick`: short of time, tried once. `budget`: a 429 for a disruption budget is final.
+        """The answer. `budget`: a 429 for a disruption budget is final.
 
         Raises NotThere, Conflict, Gone, TooMany, Refused (403, 422) or Unreachable.
         """
         path = place.path + (f"/{sub}" if sub else "")
         began = time.monotonic()
-        for left in reversed(range(1 if quick else TRIES)):
+        for left in reversed(range(self._tries)):
             try:
-                answer = self.send(method, path, body, query or {}, QUICK if quick else (CONNECT, READ))
+                answer = self.send(method, path, body, query or {}, self._timeouts)
                 return dict(json.loads(answer.data))
             except Exception as error:
                 told = in_words(error, self.host, method, place, sub)
@@ -63,7 +67,7 @@ class Api:
                 late = time.monotonic() - began > ENOUGH
                 if not left or late or final or not isinstance(told, Unreachable) or status(error) == 401:
                     raise told from None
-                time.sleep(pause(error, TRIES - 1 - left))
+                time.sleep(pause(error, self._tries - 1 - left))
         raise AssertionError
 
     def send(self, method: str, path: str, body: Any, query: dict[str, Any], timeout: Any, **how: Any) -> Any:
@@ -200,7 +204,7 @@ class Api:
                 "group": "" if group == "/api" else group}  # fmt: skip
         body = {"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
                 "spec": {"resourceAttributes": what}}  # fmt: skip
-        answer = self.call("POST", Place("selfsubjectaccessreviews"), body=body, quick=True)
+        answer = self.call("POST", Place("selfsubjectaccessreviews"), body=body)
         return bool(answer.get("status", {}).get("allowed"))
 
 

@@ -21,7 +21,7 @@ BEGINS = 15.0  # seconds for Chaos Mesh to say that it has injected
 def missing(api: Api, kind: str = "") -> str:
     """Why Chaos Mesh is of no use in this cluster, for `kind`; "" where it is."""
     try:
-        there = api.call("GET", _Group("", ""), quick=True)
+        there = api.call("GET", _Group("", ""))
     except NotThere:
         return "Chaos Mesh is not installed in this cluster (it has no chaos-mesh.org/v1alpha1)"
     kinds = {str(one.get("kind")) for one in there.get("resources") or []}

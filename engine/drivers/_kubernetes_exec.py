@@ -45,8 +45,7 @@ def execute(
         if pod["metadata"]["uid"] != captured["uid"]:
             return None
         marks.refuse_other({"kind": "Pod", **pod}, mark)
-        kept = marks.annotations(mark, until) | {UNDO: json.dumps(list(undo))}
-        return {"metadata": {"annotations": kept}}
+        return {"metadata": marks.put(mark, until, {UNDO: json.dumps(list(undo))})}
 
     now = api.change(at, edit)
     if now is None or marks.of(now) != mark:
@@ -66,7 +65,7 @@ def unexecute(api: Api, captured: Captured, mark: str, undo: Sequence[str], seco
 
 
 def _unmarked(pod: Object, mark: str) -> Object | None:
-    return {"metadata": {"annotations": marks.none(UNDO)}} if marks.of(pod) == mark else None
+    return {"metadata": marks.off(UNDO)} if marks.of(pod) == mark else None
 
 
 def unexecuted(api: Api, captured: Captured, mark: str) -> ReadBack:
@@ -116,7 +115,7 @@ def _open(api: Api, captured: Captured, command: Sequence[str]) -> Any:
     except websocket.WebSocketBadStatusException as error:
         if error.status_code == 403:
             raise Refused(
-                f"The credentials may not create pods/exec in namespace {captured['namespace']}.",
+                f"The credentials may not get and create pods/exec in namespace {captured['namespace']}.",
                 "Grant it by a Role or ClusterRole.",
             ) from None
         raise Unreachable(f"No command could be run in the pod {captured['pod']}: {error}.") from None

@@ -1,7 +1,10 @@
 """Our mark on objects of a cluster, by which anybody finds and removes what chaosboard did.
 
-What it creates carries the labels OWNER and MARK; what it changes carries the annotations MARK and
-UNTIL, the absolute end in UTC. `kubectl get networkpolicy,… -l app.kubernetes.io/managed-by=chaosboard`.
+What it creates carries the labels OWNER and MARK; what it changes carries the label MARK. Both carry the
+annotations MARK and UNTIL, the absolute end in UTC, and what else is needed to take it back by hand:
+
+    kubectl get nodes,deployments,statefulsets,pods,networkpolicies -A -l chaosboard/mark
+    kubectl get pods -A -l chaosboard/isolated
 """
 
 from datetime import UTC, datetime
@@ -24,9 +27,14 @@ def annotations(mark: str, until: float) -> dict[str, str]:
     return {MARK: mark, **end}
 
 
-def none(*more: str) -> dict[str, None]:
-    """The patch that takes our annotations away."""
-    return dict.fromkeys((MARK, UNTIL, *more))
+def put(mark: str, until: float, more: dict[str, str] | None = None) -> Object:
+    """The patch of its metadata that puts our mark on an object, with `more` annotations."""
+    return {"annotations": annotations(mark, until) | (more or {}), "labels": {MARK: mark}}
+
+
+def off(*more: str) -> Object:
+    """The patch of its metadata that takes our mark off, and the annotations `more`."""
+    return {"annotations": dict.fromkeys((MARK, UNTIL, *more)), "labels": {MARK: None}}
 
 
 def of(one: Object) -> str:

@@ -1,8 +1,7 @@
 """Isolation of one pod: a NetworkPolicy that allows it nothing, and a label by which it picks the pod.
 
-Nothing in Kubernetes takes a policy back by itself: the warden does, or, where the board's host is dead,
-`python -m engine heal` elsewhere, or anybody who deletes by our label. It acts only where the cluster's
-network plug-in enforces policies, which no API tells.
+Nothing in Kubernetes takes a policy back by itself: see the driver. It acts only where the cluster's
+network plug-in enforces policies, which no API tells, and some plug-ins leave open connections be.
 """
 
 from engine.drivers import Captured, ReadBack

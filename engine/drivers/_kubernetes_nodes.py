@@ -92,7 +92,7 @@ def cordon(api: Api, captured: Captured, mark: str, until: float) -> None:
         marks.refuse_other({"kind": "Node", **host}, mark)
         if host["metadata"]["uid"] != captured["uid"]:
             return None
-        return {"metadata": {"annotations": marks.annotations(mark, until)}, "spec": {"unschedulable": True}}
+        return {"metadata": marks.put(mark, until), "spec": {"unschedulable": True}}
 
     now = api.change(Place("nodes", "", captured["host"]), edit)
     if now is None or marks.of(now) != mark:
@@ -121,7 +121,7 @@ def uncordon(api: Api, captured: Captured, mark: str) -> None:
         if marks.of(host) != mark:
             return None
         opened = {} if captured["unschedulable"] else {"spec": {"unschedulable": None}}
-        return {"metadata": {"annotations": marks.none()}, **opened}
+        return {"metadata": marks.off(), **opened}
 
     api.change(Place("nodes", "", captured["host"]), edit)
 

@@ -37,7 +37,11 @@ def manifest(pod: Object) -> Object:
 
 
 def end(api: Api, captured: Captured, signal: str) -> None:
-    """Deletes the pod: at once for KILL, with its own grace period for TERM."""
+    """Deletes the pod: at once for KILL, with its own grace period for TERM.
+
+    At once means that the API forgets it while its machine may still be ending it: for that moment a
+    StatefulSet can have two pods of one name.
+    """
     if signal not in ("KILL", "TERM"):
         raise Refused(f"Kubernetes ends a pod by KILL or TERM, not by {signal}.")
     api.delete(_at(captured), captured["uid"], 0 if signal == "KILL" else None)

@@ -63,8 +63,7 @@ def scale(api: Api, captured: Captured, mark: str, replicas: int, until: float) 
         if owner["metadata"]["uid"] != captured["uid"]:
             return None
         marks.refuse_other(owner, mark)
-        kept = marks.annotations(mark, until) | {REPLICAS: str(captured["replicas"])}
-        return {"metadata": {"annotations": kept}}
+        return {"metadata": marks.put(mark, until, {REPLICAS: str(captured["replicas"])})}
 
     now = api.change(at, edit)
     if now is None or marks.of(now) != mark:
@@ -86,7 +85,7 @@ def unscale(api: Api, captured: Captured, mark: str) -> None:
 
 
 def _unmarked(owner: Object, mark: str) -> Object | None:
-    return {"metadata": {"annotations": marks.none(REPLICAS)}} if marks.of(owner) == mark else None
+    return {"metadata": marks.off(REPLICAS)} if marks.of(owner) == mark else None
 
 
 def unscaled(api: Api, captured: Captured, mark: str) -> ReadBack:

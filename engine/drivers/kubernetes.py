@@ -1,8 +1,9 @@
 """Pods of a Kubernetes cluster. The API says what is there; nothing is kept on the board's side.
 
 Nothing in plain Kubernetes takes a network policy, a cordon, a number of replicas or what a command did
-back by itself: the warden does. Where the board's host is dead, `python -m engine heal` elsewhere does,
-or anybody who looks for our mark: see `_kubernetes_marks`. Only Chaos Mesh holds a lease of its own.
+back by itself: the warden does. Where the board's host is dead, `python -m engine heal` does on another
+host that has its state directory, or anybody who looks for our mark: see `_kubernetes_marks`. Only Chaos
+Mesh holds a lease of its own, and only for the absolute end of a fault.
 """
 
 import time
@@ -37,7 +38,9 @@ RIGHTS: dict[type, tuple[tuple[str, str], ...]] = {  # verb and resource, in the
         ("delete", "networkpolicies"),
     ),
     drivers.Cordon: (("get", "nodes"), ("patch", "nodes")),
-    drivers.Exec: (("get", "pods"), ("patch", "pods"), ("create", "pods/exec")),
+    drivers.Exec: (  # a websocket is opened by a GET, for which older clusters ask one right, newer ones both
+        ("get", "pods"), ("patch", "pods"), ("get", "pods/exec"), ("create", "pods/exec"),
+    ),
 }  # fmt: skip
 
 
@@ -69,8 +72,8 @@ class Kubernetes(Driver):
         if not self.namespace:
             raise ValueError("needs a namespace; the usual one is called default")
 
-    def _api(self) -> Api:
-        return Api(self.kubeconfig, self.context)
+    def _api(self, *, quick: bool = False) -> Api:
+        return Api(self.kubeconfig, self.context, quick=quick)
 
     def _find(self, api: Api, node: Node) -> Object:
         if not (self.pod or self.selector or self.workload):
@@ -88,14 +91,14 @@ class Kubernetes(Driver):
 
     def refusal(self, node: Node) -> str:
         try:
-            self._victim(self._api(), node)
+            self._victim(self._api(quick=True), node)
         except EngineError as error:
             return str(error)
         return ""
 
     def victim(self, node: Node) -> str:
         try:
-            pod = self._find(self._api(), node)
+            pod = self._find(self._api(quick=True), node)
         except EngineError:
             return ""
         return f"pod {pod['metadata']['name']} in namespace {self.namespace}"
@@ -110,7 +113,7 @@ class Kubernetes(Driver):
 
     def _cannot(self, capability: type) -> str:
         try:
-            api = self._api()
+            api = self._api(quick=True)
             if capability is drivers.Apply and (why := chaos.missing(api)):
                 return why
             return lacking(api, [

@@ -60,6 +60,7 @@ class Server:
         self.troubles: list[Trouble] = []
         self.denied: set[tuple[str, str]] = set()  # verb and resource that RBAC forbids
         self.expire_watches = self.expire_pages = 0  # how many of the next ones are too old
+        self.short_watches = 0  # how many of the next ones the server ends after their first bookmark
         self.socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
         config = uvicorn.Config(
@@ -226,7 +227,9 @@ class Server:
 
         at = int(said.query.get("resourceVersion", 0))
         end = asyncio.get_running_loop().time() + float(said.query.get("timeoutSeconds", 60))
-        if self.expire_watches or at < self.cluster.oldest:
+        if short := self.short_watches:
+            self.short_watches -= 1
+        elif self.expire_watches or at < self.cluster.oldest:
             self.expire_watches = max(0, self.expire_watches - 1)
             await tell("ERROR", status(Failure(410, "Expired", f"too old resource version: {at}")))
             end = 0
@@ -243,6 +246,8 @@ class Server:
                     await tell("MODIFIED" if was and now else "ADDED" if now else "DELETED", one)
             if said.query.get("allowWatchBookmarks"):
                 await tell("BOOKMARK", {"kind": KINDS[resource][1], "metadata": {"resourceVersion": str(at)}})
+            if short:
+                break
             await asyncio.sleep(0.02)
         await send({"type": "http.response.body", "body": b""})
 
@@ -262,7 +267,10 @@ class Server:
         self.said.append(
             Said("EXEC", scope["path"], {"container": query["container"][0]}, query["command"], "")
         )
-        denied = ("create", "pods/exec") in self.denied or headers.get("authorization") != f"Bearer {TOKEN}"
+        denied = (
+            self.denied & {("create", "pods/exec"), ("get", "pods/exec")}
+            or headers.get("authorization") != f"Bearer {TOKEN}"
+        )
         if denied or ("pods", match[2], match[4]) not in self.cluster.objects:
             await send(
                 {"type": "websocket.http.response.start", "status": 403 if denied else 404, "headers": []}

@@ -1,8 +1,10 @@
 """How the driver speaks to an API server: on the wire, against the tests' own (see `kubernetes_api`)."""
 
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kubernetes import config
@@ -14,7 +16,7 @@ from engine.drivers import _kubernetes_client as client
 from engine.drivers._kubernetes_answers import Conflict, Gone, NotThere, Place, TooMany
 from engine.drivers._kubernetes_api import Api
 from engine.errors import Refused, Unreachable
-from tests.engine.kubernetes_api import Server, serving
+from tests.engine.kubernetes_api import Said, Server, serving
 from tests.waiting import until
 
 PODS = Place("pods", "shop")
@@ -59,8 +61,8 @@ def test_an_api_that_nobody_answers_is_unreachable(server: Server, tmp_path: Pat
         Api(server.kubeconfig(tmp_path / "closed", url)).every(PODS)
 
 
-def test_a_certificate_that_does_not_fit_is_told(server: Server, tmp_path: Path) -> None:
-    url = server.url.replace("http", "https")  # it speaks no TLS at all
+def test_a_server_that_speaks_no_tls_is_told(server: Server, tmp_path: Path) -> None:
+    url = server.url.replace("http", "https")
     with pytest.raises(Unreachable, match="did not answer"):
         Api(server.kubeconfig(tmp_path / "tls", url)).every(PODS)
 
@@ -132,12 +134,23 @@ def test_a_connection_that_breaks_is_tried_again(server: Server, api: Api) -> No
 
 
 def test_a_server_that_hangs_is_given_up(server: Server, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "READ", 0.2)
-    monkeypatch.setattr(wire, "ENOUGH", 0.3)
+    monkeypatch.setattr(wire, "ENOUGH", 0.1)
+    monkeypatch.setattr(api, "_timeouts", (1.0, 0.2))
     server.trouble("GET", "/pods", times=99, how="hang")
     with pytest.raises(Unreachable, match=r"did not answer: .*timed out"):
         api.every(PODS)
-    assert len(server.asked("GET", "/pods")) == 2, "no third try after ENOUGH seconds"
+    assert len(server.asked("GET", "/pods")) == 1, "no other try after ENOUGH seconds"
+
+
+def test_where_somebody_waits_it_is_soon_given_up(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "QUICK", (0.2, 0.2))
+    api = Api(server.kubeconfig(tmp_path / "config"), quick=True)
+    server.trouble("GET", "/pods", times=99, how="hang")
+    with pytest.raises(Unreachable, match="did not answer"):
+        api.every(PODS)
+    assert len(server.asked("GET", "/pods")) == 2
 
 
 def test_a_bad_request_is_not_tried_again(server: Server, api: Api) -> None:
@@ -241,29 +254,43 @@ def test_a_conflict_and_a_gone_version_have_names(server: Server, api: Api) -> N
 # Watches
 
 
+def ending(server: Server, *, after_lists: int = 0, after_watches: int = 0) -> Place:
+    """A pod that is being deleted, and goes when so many lists and watches were asked for."""
+    server.cluster.goes = 60
+    server.cluster.add_pod("one")
+    server.cluster.delete("pods", "shop", "one", {})
+
+    def look() -> None:
+        until(lambda: len(lists(server)) >= after_lists and len(watches(server)) >= after_watches)
+        server.cluster.goes = 0
+
+    threading.Thread(target=look, daemon=True).start()
+    return Place("pods", "shop", "one")
+
+
+def lists(server: Server) -> list[Said]:
+    return [one for one in server.asked("GET", "/pods$") if not one.query.get("watch")]
+
+
+def watches(server: Server) -> list[Said]:
+    return [one for one in server.asked("GET", "/pods$") if one.query.get("watch")]
+
+
 def absent(now: list[answers.Object]) -> bool:
     return not now
 
 
 def test_a_watch_sees_an_object_go(server: Server, api: Api) -> None:
-    server.cluster.goes = 0.2
-    pod = server.cluster.add_pod("one")
     server.cluster.add_pod("other")
-    api.delete(Place("pods", "shop", "one"), pod["metadata"]["uid"], 5)
-    assert api.wait(Place("pods", "shop", "one"), absent, 10)
-    watches = [one for one in server.said if one.query.get("watch")]
-    assert [one.query["allowWatchBookmarks"] for one in watches] == ["true"]
-    assert len(server.asked("GET", "/pods$")) == 2, "one list and one watch, no polling"
+    assert api.wait(ending(server, after_watches=1), absent, 30)
+    assert [one.query["allowWatchBookmarks"] for one in watches(server)] == ["true"]
+    assert len(lists(server)) == 1, "no polling"
 
 
 def test_a_watch_that_is_too_old_starts_from_a_fresh_list(server: Server, api: Api) -> None:
-    server.cluster.goes = 0.3
-    pod = server.cluster.add_pod("one")
-    api.delete(Place("pods", "shop", "one"), pod["metadata"]["uid"], 5)
     server.expire_watches = 2
-    assert api.wait(Place("pods", "shop", "one"), absent, 10)
-    lists = [one for one in server.asked("GET", "/pods$") if not one.query.get("watch")]
-    assert len(lists) == 3
+    assert api.wait(ending(server, after_watches=3), absent, 30)
+    assert len(lists(server)) == 3
 
 
 def test_a_watch_from_a_version_that_was_compacted_ends(server: Server, api: Api) -> None:
@@ -275,33 +302,30 @@ def test_a_watch_from_a_version_that_was_compacted_ends(server: Server, api: Api
 
 @pytest.mark.parametrize("how", [{"how": "drop"}, {"code": 500}, {"code": 410}])
 def test_a_watch_that_breaks_starts_from_a_fresh_list(
-    server: Server, api: Api, how: dict[str, object]
+    server: Server, api: Api, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.cluster.goes = 0.3
-    pod = server.cluster.add_pod("one")
-    api.delete(Place("pods", "shop", "one"), pod["metadata"]["uid"], 5)
-    list_first = api.every_at
-
-    def every_at(*args: object) -> object:
-        found = list_first(*args)
+    def every_at(self: Api, *args: Any) -> Any:
+        found = as_it_is(self, *args)
         if not server.troubles:
-            server.trouble("GET", "/pods$", **how)
+            server.trouble("GET", "/pods$", **how)  # the next one is the watch
         return found
 
-    api.every_at = every_at
-    assert api.wait(Place("pods", "shop", "one"), absent, 10)
+    as_it_is = Api.every_at
+    monkeypatch.setattr(Api, "every_at", every_at)
+    assert api.wait(ending(server, after_watches=2), absent, 30)
     assert server.troubles[0].times == 0
+    assert len(lists(server)) == 2
 
 
-def test_a_watch_that_ends_in_time_goes_on_from_its_bookmark(server: Server, api: Api) -> None:
+def test_a_watch_that_the_server_ends_goes_on_from_its_bookmark(server: Server, api: Api) -> None:
     server.cluster.add_pod("one")
+    server.cluster.settle()
     _, version = api.every_at(PODS)
-    events = api._events(PODS, "", "", version, wire.time.monotonic() + 2.4)
     server.cluster.add_node("node-2")  # its version is only in a bookmark
-    at = server.cluster.version
-    assert list(events) == []
-    versions = [int(one.query["resourceVersion"]) for one in server.said if one.query.get("watch")]
-    assert versions == [int(version), at]
+    server.short_watches, server.expire_watches = 1, 1
+    assert list(api._events(PODS, "", "", version, wire.time.monotonic() + 30)) == []
+    went_on = [int(one.query["resourceVersion"]) for one in watches(server)]
+    assert went_on == [int(version), server.cluster.version]
 
 
 def test_a_watch_that_may_not_be_is_told(server: Server, api: Api) -> None:

@@ -174,10 +174,11 @@ def test_what_it_may_is_asked_once_for_a_page(
 def test_a_killed_pod_of_a_deployment_is_replaced(server: Server, cluster: Cluster, web: Kubernetes) -> None:
     captured = web.capture(NODE)
     assert json.loads(json.dumps(captured)) == captured
-    cluster.comes_up = 0.3
+    cluster.comes_up = 60
     web.signal(captured, "KILL")
     assert captured["pod"] not in cluster.ready("web")
     found = web.running(NODE, captured)
+    cluster.comes_up = 0
     assert (found.gone, found.text[:31]) == (False, "2 of 3 pods of web are ready: w")
     web.start(NODE, captured)
     until(lambda: web.running(NODE, captured).gone)
@@ -188,9 +189,11 @@ def test_a_killed_pod_of_a_deployment_is_replaced(server: Server, cluster: Clust
 
 def test_term_leaves_the_pod_its_own_grace(server: Server, cluster: Cluster, db: Kubernetes) -> None:
     captured = db.capture(NODE)
+    cluster.comes_up = 60
     db.signal(captured, "TERM")
     assert "gracePeriodSeconds" not in server.asked("DELETE", "db-0")[0].body
     assert db.running(NODE, captured).gone is False
+    cluster.comes_up = 0
     until(lambda: db.running(NODE, captured).gone)
     assert cluster.get("pods", "shop", "db-0")["metadata"]["uid"] != captured["uid"]
     with pytest.raises(Refused, match="KILL or TERM, not by SEGV"):
@@ -327,8 +330,10 @@ def test_an_evicted_pod_is_replaced(server: Server, cluster: Cluster, web: Kuber
     budget(cluster, "web", 2)
     fault = Evict()
     captured = fault.capture(web, NODE)
+    cluster.comes_up = 60
     fault.inject(web, NODE, captured, "m", time.time() + 9)
     assert fault.read_back(web, NODE, captured, "m").gone is False
+    cluster.comes_up = 0
     for _ in range(2):
         fault.heal(web, NODE, captured, "m")
     until(lambda: fault.read_back(web, NODE, captured, "m").gone)
@@ -497,10 +502,10 @@ def test_a_kill_heals_through_its_record(cluster: Cluster, web: Kubernetes, stat
 
 
 @pytest.fixture
-def kill_when_hurt(state: Path) -> Iterator[Callable[[str, Node], None]]:
-    """Injects a fault in a process of its own, which keeps its lease; then kill -9."""
+def kill_when_hurt(state: Path) -> Iterator[Callable[[str, Node, Callable[[], None]], None]]:
+    """Injects a fault in a process of its own, which keeps its lease while we look; then kill -9."""
 
-    def hurt(code: str, node: Node) -> None:
+    def hurt(code: str, node: Node, look: Callable[[], None]) -> None:
         script = f"""
 import sys, time
 from pathlib import Path
@@ -519,10 +524,13 @@ while True:
 """
         child = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
         assert child.stdout
-        assert child.stdout.readline() == "hurt\n"
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        child.stdout.close()
+        try:
+            assert child.stdout.readline() == "hurt\n"
+            look()
+        finally:
+            child.send_signal(signal.SIGKILL)
+            child.wait()
+            child.stdout.close()
 
     yield hurt
     for process in psutil.process_iter(["cmdline"]):
@@ -532,17 +540,23 @@ while True:
 
 
 def test_the_warden_opens_and_refills_the_machine_when_who_drained_it_is_killed(
-    cluster: Cluster, db: Kubernetes, state: Path, kill_when_hurt: Callable[[str, Node], None]
+    cluster: Cluster,
+    db: Kubernetes,
+    state: Path,
+    kill_when_hurt: Callable[[str, Node, Callable[[], None]], None],
 ) -> None:
     before = cluster.get("nodes", "", "node-1")
-    kill_when_hurt(
-        "from engine.faults.cordon import Cordon; kind, fault = 'cordon', Cordon(drain=True)", in_target(db)
-    )
-    assert cluster.get("nodes", "", "node-1")["spec"]["unschedulable"] is True
-    assert marked(cluster) == ["nodes node-1"]
-    until(lambda: marked(cluster) == [], undo.LEASE + 5)
+
+    def look() -> None:
+        assert cluster.get("nodes", "", "node-1")["spec"]["unschedulable"] is True
+        assert marked(cluster) == ["nodes node-1"]
+
+    drain = "from engine.faults.cordon import Cordon; kind, fault = 'cordon', Cordon(drain=True)"
+    kill_when_hurt(drain, in_target(db), look)
+    until(lambda: marked(cluster) == [])
     after = cluster.get("nodes", "", "node-1")
     assert after["spec"] == before["spec"]
-    assert not after["metadata"].get("annotations")
+    assert not after["metadata"]["annotations"]
+    assert not after["metadata"]["labels"]
     until(lambda: undo.records(state) == [])
-    until(lambda: len(cluster.ready("web")) == 3 and len(cluster.ready("db")) == 2)
+    assert (len(cluster.ready("web")), len(cluster.ready("db"))) == (3, 2)
