@@ -28,6 +28,10 @@ LEAST_QUOTA = 1_000  # microseconds; the kernel takes no less
 LEAST_MEMORY = 2**20
 PATIENCE = 5.0  # seconds in which a group that forks must be caught, or emptied
 CARRIED = ("cpu.weight", "cpu.max", "memory.max", "memory.high", "memory.swap.max")  # from a group of v2
+UNLIMITED = {  # what a group of v2 says where nothing is set
+    "cpu.max": f"max {PERIOD}", "cpu.weight": "100", "memory.max": "max", "memory.high": "max",
+    "memory.low": "0", "memory.min": "0", "memory.swap.max": "max",
+}  # fmt: skip
 Captured = dict[str, Any]
 
 
@@ -99,11 +103,17 @@ def unlimit(captured: Captured, mark: str) -> None:
 
 
 def _switch_off(controller: str, groups: list[str]) -> None:
-    """Takes the controller of v2 from the children again, where we gave it to them and no other fault needs it."""
+    """Takes the controller of v2 from the children again where we gave it to them, unless one uses it by now."""
     for group in map(Path, reversed(groups)):
-        if not any(group.glob(f"{NAME}*")):
+        if not any(_limits(child, controller) for child in group.iterdir() if child.is_dir()):
             with contextlib.suppress(EngineError):
                 _write(group / "cgroup.subtree_control", f"-{controller}")
+
+
+def _limits(group: Path, controller: str) -> bool:
+    """Whether a group of v2 sets anything of the controller: another fault's, or a service's."""
+    files = (group / name for name in UNLIMITED if name.startswith(f"{controller}."))
+    return any(file.exists() and hierarchies.read(file).strip() != UNLIMITED[file.name] for file in files)
 
 
 def astray(captured: Captured, pids: list[int]) -> list[int]:
@@ -122,7 +132,7 @@ def remove(mark: str) -> None:
         _remove(group)
 
 
-def left(mark: str = "") -> list[str]:
+def left(mark: str) -> list[str]:
     """The groups that carry our name and `mark`."""
     return [str(group) for group in _found(mark)]
 
@@ -226,7 +236,7 @@ def _found(mark: str) -> list[Path]:
     found = []
     for at in {mount.at for mount in hierarchies.mounted()}:
         for path, names, _ in os.walk(at):
-            found += [Path(path, n) for n in names if n == NAME + mark or (not mark and n.startswith(NAME))]
+            found += [Path(path, name) for name in names if name == NAME + mark]
     return found
 
 

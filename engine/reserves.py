@@ -64,7 +64,7 @@ def disk_free(path: Path) -> int:
 
 def disk_kept(path: Path) -> int:
     """The bytes that must remain free there: 1 %, at least 256 MiB, where chaosboard keeps its state; else 0."""
-    if path.stat().st_dev != _existing(state.root()).stat().st_dev:
+    if not _same_disk(path, _existing(state.root())):
         return 0
     found = os.statvfs(path)
     return max(int(found.f_blocks * found.f_frsize * DISK_SHARE), DISK_LEAST)
@@ -87,13 +87,25 @@ def refuse_disk(path: Path, size: float) -> None:
 
 def in_memory(path: Path) -> bool:
     """Whether what is written there takes memory."""
-    where = os.path.realpath(path)
-    holding = [
-        p
-        for p in psutil.disk_partitions(all=True)
-        if where == p.mountpoint or where.startswith(p.mountpoint.rstrip("/") + "/")
-    ]
-    return bool(holding) and max(holding, key=lambda p: len(p.mountpoint)).fstype in IN_MEMORY
+    return _mounted(path)[1] in IN_MEMORY
+
+
+def _same_disk(one: Path, other: Path) -> bool:
+    """Whether they share their space: also volumes of one btrfs do, which have numbers of their own."""
+    device = _mounted(one)[0]
+    shared = device.startswith("/dev/") and device == _mounted(other)[0]
+    return shared or one.stat().st_dev == other.stat().st_dev
+
+
+def _mounted(path: Path) -> tuple[str, str]:
+    """What is mounted where `path` is, and the kind of file system: `/dev/vda`, `ext4`."""
+    where = Path(os.path.realpath(path))
+    holding = [p for p in psutil.disk_partitions(all=True) if where.is_relative_to(p.mountpoint)]
+    if not holding:
+        return "", ""
+    deepest = max(len(p.mountpoint) for p in holding)
+    found = [p for p in holding if len(p.mountpoint) == deepest][-1]  # the last of several covers the others
+    return found.device, found.fstype
 
 
 def about(size: float) -> str:

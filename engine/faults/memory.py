@@ -17,7 +17,7 @@ LOOK = 0.05  # seconds between two looks at the lease and at what is available
 TOUCH = 1.0  # seconds between two touches of every page, so that none is swapped out
 CHUNK = 16 * 2**20  # bytes that are taken or given back at a time
 ROOM = 4 * CHUNK  # bytes above the reserve before more is taken
-OVERHEAD = 64 * 2**20  # bytes that the process itself may need
+OVERHEAD = 64 * 2**20  # bytes that the process itself may need, besides page tables
 ACTS_AFTER = 5.0  # seconds; a large amount goes on to be taken while it acts already
 
 
@@ -60,7 +60,7 @@ class Memory(Fault):
 
     def act(self, driver: Any, node: Node, captured: Captured, alive: Callable[[], bool]) -> None:
         size = captured["size"]
-        with cgroups.around(os.environ[state.MARK], size + OVERHEAD):
+        with cgroups.around(os.environ[state.MARK], size + size // 256 + OVERHEAD):
             _Hoard(size).keep(alive)
 
     def heal(self, driver: Any, node: Node, captured: Captured, mark: str) -> None:
