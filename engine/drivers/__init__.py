@@ -174,12 +174,46 @@ class Apply(Protocol):
     def withdrawn(self, captured: Captured, mark: str) -> ReadBack: ...
 
 
+@runtime_checkable
+class Lead(Protocol):
+    """Pass the lead of a service on to another of its nodes, and say who leads.
+
+    `to` names who is to lead ("": anybody); `back` says that `hand_back` is wanted too.
+    """
+
+    def capture_lead(self, node: Node, to: str, back: bool) -> Captured: ...
+    def hand_over(self, captured: Captured) -> str: ...
+    def hand_back(self, captured: Captured) -> None: ...
+    def led(self, captured: Captured) -> ReadBack: ...
+
+
+@runtime_checkable
+class Members(Protocol):
+    """Let a member join a service that never comes, and take it out again."""
+
+    def capture_members(self, node: Node) -> Captured: ...
+    def add_member(self, captured: Captured, mark: str) -> None: ...
+    def remove_member(self, captured: Captured, mark: str) -> None: ...
+    def removed(self, captured: Captured, mark: str) -> ReadBack: ...
+
+
+@runtime_checkable
+class Follow(Protocol):
+    """Take a replica from its primary, so that it goes its own way, and give it back."""
+
+    def capture_following(self, node: Node) -> Captured: ...
+    def detach(self, captured: Captured) -> str: ...
+    def attach(self, captured: Captured) -> None: ...
+    def follows(self, captured: Captured) -> ReadBack: ...
+
+
 WORDS: dict[type, str] = {
     Kill: "kill", Pause: "pause", Restart: "restart", Network: "disturb the link of",
     Host: "work on the host of", Family: "find the processes of", Wrap: "change the surroundings of",
     Limit: "limit the resources of", Isolate: "take the networks of",
     Evict: "evict", Scale: "scale", Cordon: "close the machine of", Exec: "run a command in",
     Apply: "apply a chaos resource to",
+    Lead: "pass on the lead of", Members: "change the members of", Follow: "detach",
 }  # fmt: skip
 
 
