@@ -17,6 +17,7 @@ from engine.state import MARK
 from engine.target import Node
 from tests.waiting import until
 
+ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import json, sys, time
 from pathlib import Path
@@ -51,7 +52,7 @@ class Injector:
                 "address": node.address, "driver": node.control_params}  # fmt: skip
         self.process = subprocess.Popen(
             [*before, sys.executable, "-c", SCRIPT, json.dumps(told)], stdout=subprocess.PIPE, text=True,
-            env={**os.environ, "CHAOSBOARD_STATE": str(state)},
+            env={**os.environ, "CHAOSBOARD_STATE": str(state), "PYTHONPATH": str(ROOT)},
         )  # fmt: skip
         assert self.process.stdout
         self.mark = self.process.stdout.readline().strip()
