@@ -12,6 +12,7 @@ from engine import mounts, state
 from engine.errors import Refused
 
 PATH = "/etc/resolv.conf"
+PROGRAMS = ("unshare", "mount", "sh")
 _MOST = 3  # name servers that libc asks
 _SCRIPT = '"$1" --bind "$2" "$3" && shift 3 && exec "$@"'
 
@@ -65,7 +66,7 @@ def lay(mark: str, text: str) -> Path:
 
 def before(mark: str, path: str) -> list[str]:
     """The command that goes before that of a process, so that ours lies over `path` for it alone."""
-    unshare, mount, sh = (shutil.which(name) or name for name in ("unshare", "mount", "sh"))
+    unshare, mount, sh = (shutil.which(name) or name for name in PROGRAMS)
     return [unshare, "--mount", "--propagation", "slave", sh, "-c", _SCRIPT, "sh", mount,
             str(file(mark)), path]  # fmt: skip
 

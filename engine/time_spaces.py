@@ -25,9 +25,7 @@ def refuse(offset: float) -> None:
         )
     if mounts.may():
         raise Refused("Setting a monotonic clock needs root (CAP_SYS_ADMIN), and chaosboard runs without it.")
-    if missing := [name for name in _PROGRAMS if not shutil.which(name)]:
-        raise Refused(f"{missing[0]} is missing, and it takes that to set a monotonic clock.",
-                      "Install the package util-linux.")  # fmt: skip
+    wrapping.refuse_missing(_PROGRAMS, "set a monotonic clock")
     if time.monotonic() + offset < 1:
         raise Refused(
             f"A monotonic clock cannot be set before its beginning; it shows {time.monotonic():.0f} s now.",

@@ -6,6 +6,7 @@ that whoever heals finds what was started, also where the one who started it die
 
 import contextlib
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -49,15 +50,27 @@ def refuse_elsewhere(pid: int) -> None:
         )
 
 
+def refuse_missing(programs: Sequence[str], purpose: str) -> None:
+    """Raises Refused where one of the programs that go before a process is not on this host."""
+    if missing := [name for name in programs if not shutil.which(name)]:
+        raise Refused(f"{missing[0]} is missing, and it takes that to {purpose}.",
+                      "Install the packages util-linux and mount.")  # fmt: skip
+
+
 def ports(family: Sequence[Identity]) -> list[int]:
     """The TCP ports on which the processes listen."""
+    return sorted({port for found in listening(family).values() for port in found})
+
+
+def listening(family: Sequence[Identity]) -> dict[int, set[int]]:
+    """The pids of those that listen, with their TCP ports."""
     pids = {one["pid"] for one in family}
-    try:
-        found = psutil.net_connections("tcp")
-    except psutil.AccessDenied:
-        return []
-    listening = (c for c in found if c.status == psutil.CONN_LISTEN and c.pid in pids)
-    return sorted({c.laddr.port for c in listening if c.laddr})
+    found: dict[int, set[int]] = {}
+    with contextlib.suppress(psutil.AccessDenied):
+        for c in psutil.net_connections("tcp"):
+            if c.status == psutil.CONN_LISTEN and c.laddr and c.pid in pids:
+                found.setdefault(int(c.pid), set()).add(c.laddr.port)
+    return found
 
 
 def carrying(carries: Carries) -> list[int]:

@@ -53,6 +53,8 @@ class _ClockFault(Fault):
             )
         wrapping.refuse_elsewhere(pid)
         library = faketime.library(pid)
+        for one in wrapping.listening(driver.family(captured)):
+            faketime.library(one)  # it may be a child of another program that serves
         faketime.refuse_unreadable(psutil.Process(pid).uids().effective)
         return {
             **captured, "way": "library", "library": library, "ports": wrapping.ports(driver.family(captured)),

@@ -4,6 +4,7 @@
 the process, or in surroundings of its own, in which the process is started again (`restart`).
 """
 
+import importlib.util
 import os
 from abc import abstractmethod
 from collections.abc import Callable
@@ -50,6 +51,10 @@ class _DnsFault(Fault):
     def capture(self, driver: Any, node: Node) -> Captured:
         if why := mounts.may():
             raise Refused(why, "Run chaosboard, or its worker on that host, as root.")
+        if not importlib.util.find_spec("dns"):
+            raise Refused(
+                "The Python package dnspython is missing here.", "Install it where chaosboard acts."
+            )
         captured = dict(driver.capture(node))
         main = driver.family(captured)[0]
         pid = os.getpid() if self.scope == "host" else main["pid"]
@@ -81,6 +86,7 @@ class _DnsFault(Fault):
             raise Refused(f"{node.name} cannot be started again with a resolv.conf of its own.",
                           "Choose the scope host.")  # fmt: skip
         wrapping.refuse_elsewhere(pid)
+        wrapping.refuse_missing(resolver.PROGRAMS, "give a process a resolv.conf of its own")
         return "restart"
 
     def inject(self, driver: Any, node: Node, captured: Captured, mark: str, until: float) -> None:

@@ -265,6 +265,33 @@ def test_addresses_and_localhost_need_no_names() -> None:
     assert resolver.own_names({"DATABASE_URL": "sqlite:////var/db.sqlite3"}) == []
 
 
+def test_what_is_not_to_be_harmed_is_passed_on_by_udp_and_tcp() -> None:
+    import dns.message
+    import dns.query
+    import dns.rcode
+
+    real, ours, going = name_server.free_address(os.getpid()), name_server.free_address(os.getpid()), [True]
+    argv = [sys.executable, "-m", "tests.engine.naming", real]
+    ready = threading.Event()
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True, cwd=ROOT) as server:
+        assert server.stdout
+        assert server.stdout.readline()
+        told = (ours, [real], Harm(["*.internal"], answer="servfail"), lambda: bool(going), ready.set)
+        serving = threading.Thread(target=name_server.serve, args=told)
+        serving.start()
+        ready.wait(30)
+        for ask in (dns.query.udp, dns.query.tcp):
+            answer = ask(dns.message.make_query("www.example.", "A"), ours, timeout=20)
+            assert FOUND_TOO in answer.answer[0].to_text()
+            answer = ask(dns.message.make_query("db.internal.", "A"), ours, timeout=20)
+            assert answer.rcode() == dns.rcode.SERVFAIL
+            answer = ask(dns.message.make_query("nowhere.", "A"), ours, timeout=20)
+            assert answer.rcode() == dns.rcode.NXDOMAIN
+        going.clear()
+        serving.join()
+        server.kill()
+
+
 def test_patterns_choose_names_whatever_their_case() -> None:
     harm = Harm(["*.Internal", "www.example."])
     assert [harm.fits(n) for n in ("db.internal.", "a.b.INTERNAL", "www.example", "internal", "example")] == [
