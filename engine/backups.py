@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import mounts
+from engine import memory_disks
 from engine.errors import EngineError
 
 ENDS = 10.0  # seconds for a copy whose maker was killed to come to its end
@@ -101,7 +101,7 @@ class Aside:
         """Removes all that stands beside the directory, at once for whoever still works in it."""
         end = time.monotonic() + ENDS
         while self.left():
-            if inside := [p for p in mounts.ours(self.mark) if p.is_relative_to(self.folder)]:
+            if inside := [p for p in memory_disks.ours(self.mark) if p.is_relative_to(self.folder)]:
                 raise EngineError(f"{inside[0]} is still mounted.", f"Unmount it: umount {inside[0]}")
             if os.path.lexists(self._leaving):
                 shutil.rmtree(self._leaving, ignore_errors=True)

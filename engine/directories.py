@@ -6,7 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from engine import mounts, state
+from engine import memory_disks, state
 from engine.errors import Refused
 from engine.text import listed
 
@@ -25,7 +25,7 @@ def check(directory: Path, largest: float) -> int:
         raise Refused(
             f"{directory} {why}; it is never damaged.", "Name the data directory of the node alone."
         )
-    if mounts.within(directory):
+    if memory_disks.within(directory):
         raise Refused(
             f"{directory} is a mount point or holds one, so that it cannot be renamed.",
             "Name the directory within it that holds the data.",

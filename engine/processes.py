@@ -282,7 +282,7 @@ def start(how: dict[str, Any]) -> Identity:
         try:
             child = subprocess.Popen(
                 how["argv"],
-                executable=_executable(how),
+                executable=executable(how),
                 cwd=how["cwd"],
                 env=how["environ"],
                 stdin=subprocess.DEVNULL,
@@ -322,7 +322,7 @@ def start_part(command: str, part: str, folder: Path) -> None:
         )  # fmt: skip
 
 
-def _executable(how: dict[str, Any]) -> str | None:
+def executable(how: dict[str, Any]) -> str | None:
     """A script runs by its own name, so that its interpreter is found as before."""
     program = how.get("program") or ""
     first = how["argv"][0]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal as signals
 import time
 from collections.abc import Mapping, Sequence
@@ -199,13 +200,18 @@ class Process(Driver):
     def start_in(
         self, node: Node, captured: Captured, environ: Mapping[str, str | None], before: Sequence[str]
     ) -> None:
-        """As `start`, with variables of its environment changed (None: taken away), after `before`."""
+        """As `start`, with variables of its environment changed (None: taken away), after `before`.
+
+        What comes before runs with the rights of chaosboard, which are dropped after it.
+        """
         how = captured["how"]
         changed = {**how["environ"], **environ}
-        argv = [*before, how["program"] or how["argv"][0], *how["argv"][1:]] if before else how["argv"]
         kept = {key: value for key, value in changed.items() if value is not None}
-        program = "" if before else how["program"]
-        self._start(captured, {**how, "argv": argv, "environ": kept, "program": program})
+        if not before:
+            self._start(captured, {**how, "environ": kept})
+            return
+        argv = [*before, *_dropping(how), processes.executable(how) or how["argv"][0], *how["argv"][1:]]
+        self._start(captured, {**how, "argv": argv, "environ": kept, "program": "", "uid": None})
 
     def _start(self, captured: Captured, how: dict[str, Any]) -> None:
         for one in captured["family"][1:]:
@@ -281,6 +287,14 @@ class Process(Driver):
         if astray := cgroups.astray(captured["cgroups"], alive):
             return ReadBack(False, f"{short(astray[0])} is not in the control groups that it was in")
         return ReadBack(True, f"{short(captured['family'][0]['pid'])} is in its own control groups again")
+
+
+def _dropping(how: dict[str, Any]) -> list[str]:
+    """The command that goes on as the user of the process; none where that is the one of chaosboard."""
+    if how.get("uid") in (None, os.geteuid()):
+        return []
+    setpriv = shutil.which("setpriv") or "setpriv"
+    return [setpriv, f"--reuid={how['uid']}", f"--regid={how['gid']}", "--keep-groups", "--"]
 
 
 def _identity_or_none(pid: int) -> Identity:

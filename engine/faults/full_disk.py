@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import backups, directories, mounts
+from engine import backups, directories, memory_disks, mounts
 from engine.drivers import Captured, ReadBack
 from engine.errors import EngineError, Refused
 from engine.faults import listed
@@ -30,7 +30,7 @@ class FullDisk(OnData):
         return f"leave {show(self.spare, 'size')} on the disk of {listed(nodes)}"
 
     def consider(self, directory: Path, size: int) -> None:
-        if not mounts.may_mount():
+        if mounts.may():
             raise Refused("To fill a disk, one is mounted, and that takes root.", "Run chaosboard as root.")
         needed, free = self._needed(directory), _free_memory()
         if needed > self.largest:
@@ -47,20 +47,20 @@ class FullDisk(OnData):
         aside.begin()
         self.stop(driver, node, captured)
         aside.disk.mkdir()
-        mounts.mount_memory(aside.disk, mark, self._needed(aside.directory) + PAGE)
+        memory_disks.mount_memory(aside.disk, mark, self._needed(aside.directory) + PAGE)
         backups.fill(aside.directory, aside.disk)
-        mounts.resize(aside.disk, mounts.used(aside.disk) + int(self.spare))
-        mounts.bind(aside.disk, aside.directory)
+        memory_disks.resize(aside.disk, memory_disks.used(aside.disk) + int(self.spare))
+        memory_disks.bind(aside.disk, aside.directory)
         return self.start(driver, node, captured)
 
     def heal(self, driver: Any, node: Node, captured: Captured, mark: str) -> None:
         aside = self.aside(captured, mark)
-        if aside.left() or mounts.ours(mark):
+        if aside.left() or memory_disks.ours(mark):
             self.halt(driver, node, captured)
             try:
-                if aside.directory in mounts.ours(mark):
+                if aside.directory in memory_disks.ours(mark):
                     aside.take_over()
-                mounts.unmount(mark)
+                memory_disks.unmount(mark)
             except EngineError:
                 driver.start(node, captured)  # as it is: on the full disk it is better off than down
                 raise
@@ -70,8 +70,8 @@ class FullDisk(OnData):
 
     def read_back(self, driver: Any, node: Node, captured: Captured, mark: str) -> ReadBack:
         aside = self.aside(captured, mark)
-        if found := mounts.ours(mark):
-            return ReadBack(False, f"{mounts.source(mark)} is still mounted on {found[-1]}")
+        if found := memory_disks.ours(mark):
+            return ReadBack(False, f"{memory_disks.source(mark)} is still mounted on {found[-1]}")
         if aside.left():
             return ReadBack(False, f"what was put aside of {aside.directory} is still beside it")
         if not aside.directory.is_dir():

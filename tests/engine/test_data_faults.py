@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from chaosboard import ports
-from engine import backups, directories, mounts, processes, undo
+from engine import backups, directories, memory_disks, mounts, processes, undo
 from engine.errors import EngineError, Refused
 from engine.faults import Fault
 from engine.faults.corrupt_files import CorruptFiles
@@ -194,7 +194,7 @@ def test_what_is_to_be_kept_comes_back_where_the_node_does_not_run(store: Store,
 
 
 def may_mount() -> None:
-    if not mounts.may_mount():
+    if mounts.may():
         pytest.skip("to mount takes root")
 
 
@@ -205,7 +205,7 @@ def test_a_full_disk_refuses_what_is_too_much_and_keeps_what_was_written(store: 
     fault = FullDisk(directory=str(store.directory), spare=8192, **QUICK)
     record = begin(state, store, fault, "full-disk")
     until(store.serves)
-    assert mounts.ours(record.id)
+    assert memory_disks.ours(record.id)
     assert store.say(b"little") == "ok"
     said = [store.say(b"x" * 4096) for _ in range(4)]
     assert said[0] == "ok"
@@ -215,7 +215,7 @@ def test_a_full_disk_refuses_what_is_too_much_and_keeps_what_was_written(store: 
     healed = undo.heal(state, record.id)
 
     assert (healed.state, healed.text.partition(", ")[2]) == ("clean", "on its own disk")
-    assert mounts.ours(record.id) == []
+    assert memory_disks.ours(record.id) == []
     whole(store)
     assert (store.directory / "heard").read_bytes() == heard
     after = backups.manifest(store.directory)
@@ -292,7 +292,7 @@ def test_whoever_is_killed_at_whatever_instant_the_node_gets_its_data_back(
         undo.heal(state, record.id)
         assert undo.record_of(state, record.id).state == "clean"
         whole(store)
-        assert mounts.ours(record.id) == []
+        assert memory_disks.ours(record.id) == []
         assert backups.manifest(store.directory) == before
 
 
