@@ -22,6 +22,8 @@ up: $(BOARD)
 test: $(TOOLS)
 	@.ci/package chromium chromium 'the browser test'
 	@.ci/package openssh-server sshd 'the tests of the ssh driver'
+	@.ci/package systemd systemctl 'the tests of the systemd driver'
+	@.ci/package dbus dbus-daemon 'the tests of the systemd driver'
 	@BIN=$(BIN) .ci/test $(TESTS)
 
 lint: $(TOOLS)

@@ -122,10 +122,24 @@ class Isolate(Protocol):
     def rejoined(self, captured: Captured, mark: str) -> ReadBack: ...
 
 
+@runtime_checkable
+class Act(Protocol):
+    """Call functions that others wrote, by name: a call is {"function": "module.name", "arguments": {…}}.
+
+    `capture_act` raises Refused where one of the calls could not be made. `look` returns whether what the
+    function returned is within a tolerance, and what it was.
+    """
+
+    def capture_act(self, node: Node, calls: Sequence[dict[str, Any]]) -> Captured: ...
+    def call(self, captured: Captured, call: dict[str, Any], mark: str = "") -> None: ...
+    def look(self, captured: Captured, call: dict[str, Any], tolerance: Any) -> tuple[bool, Any]: ...
+
+
 WORDS: dict[type, str] = {
     Kill: "kill", Pause: "pause", Restart: "restart", Network: "disturb the link of",
     Host: "work on the host of", Family: "find the processes of", Wrap: "change the surroundings of",
     Limit: "limit the resources of", Isolate: "take the networks of",
+    Act: "call actions on",
 }  # fmt: skip
 
 
