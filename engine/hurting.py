@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,10 +80,14 @@ class Hurting:
             for hurt in self.hurts:
                 if hurt.state == "active" and all(undo.over(self.state, r) for r in hurt.records):
                     self._tell(hurt, *outcome(self.state, hurt.records))  # by the warden, or by hand
-                elif hurt.state in ("injecting", "active"):
-                    for record in hurt.records:
-                        undo.renew(self.state, record)
+            self._renew()
             warden.ensure(self.state)
+
+    def _renew(self) -> None:
+        for hurt in self.hurts:
+            if hurt.state in ("planned", "injecting", "active"):
+                for record in list(hurt.records):
+                    undo.renew(self.state, record)
 
     def unfinished(self) -> bool:
         return any(h.state in ("injecting", "active", "healing") for h in self.hurts)
@@ -105,13 +109,11 @@ class Hurting:
         if why := blast.within_cap(len(busy) + hit, self.target):
             raise Refused(why)
         warden.ensure(self.state)
-        for name in hurt.nodes:
-            hurt.records.append(
-                undo.prepare(
-                    self.state, self.run, hurt.id, hurt.step.kind, hurt.step.fault,
-                    self.target.node(name), hurt.seconds + undo.LEASE,
-                )
-            )  # fmt: skip
+        preparing = self._pool.submit(self._prepare, hurt)
+        while not preparing.done():  # another host may take its time, and the leases of others run on
+            wait([preparing], HEARTBEAT)
+            self._renew()
+        preparing.result()
         moved = f"{self.led or 'nobody'} led before; {who} leads now" if who not in (None, self.led) else ""
         self._tell(hurt, "injecting", moved)
         hurt.injected_at = now_ns()
@@ -119,6 +121,15 @@ class Hurting:
             hurt.work = [self._pool.submit(self._one_by_one, hurt)]
         else:
             hurt.work = [self._pool.submit(undo.inject, self.state, record) for record in hurt.records]
+
+    def _prepare(self, hurt: Hurt) -> None:
+        for name in hurt.nodes:
+            hurt.records.append(
+                undo.prepare(
+                    self.state, self.run, hurt.id, hurt.step.kind, hurt.step.fault,
+                    self.target.node(name), hurt.seconds + undo.LEASE,
+                )
+            )  # fmt: skip
 
     def _one_by_one(self, hurt: Hurt) -> None:
         for record in hurt.records:
