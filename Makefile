@@ -25,6 +25,8 @@ test: $(TOOLS)
 	@.ci/package busybox-static busybox "the docker driver's tests"
 	@.ci/package openssh-server sshd 'the tests of the ssh driver'
 	@.ci/package stress-ng stress-ng 'the pressure faults'
+	@.ci/package systemd systemctl 'the tests of the systemd driver'
+	@.ci/package dbus dbus-daemon 'the tests of the systemd driver'
 	@BIN=$(BIN) .ci/test $(TESTS)
 
 lint: $(TOOLS)

@@ -3,7 +3,7 @@
 import random
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,10 +92,14 @@ class Hurting:
             for hurt in self.hurts:
                 if hurt.state == "active" and all(undo.over(self.state, r) for r in hurt.records):
                     self._tell(hurt, *outcome(self.state, hurt.records))  # by the warden, or by hand
-                elif hurt.state in ("injecting", "active"):
-                    for record in hurt.records:
-                        undo.renew(self.state, record)
+            self._renew()
             warden.ensure(self.state)
+
+    def _renew(self) -> None:
+        for hurt in self.hurts:
+            if hurt.state in ("planned", "injecting", "active"):
+                for record in list(hurt.records):
+                    undo.renew(self.state, record)
 
     def unfinished(self) -> bool:
         return any(h.state in UNFINISHED for h in self.hurts)
@@ -127,7 +131,10 @@ class Hurting:
             hurt.work = [self._pool.submit(undo.inject, self.state, record) for record in hurt.records]
 
     def _prepare(self, hurt: Hurt) -> None:
-        """Writes the undo records, side by side; raises the first error after all that could be are known."""
+        """Writes the undo records, side by side; raises the first error after all that could be are known.
+
+        Another host may take its time, and the leases of the others run on: they are renewed meanwhile.
+        """
         work = [
             self._pool.submit(
                 undo.prepare, self.state, self.run, hurt.id, hurt.step.kind, hurt.step.fault,
@@ -135,9 +142,11 @@ class Hurting:
             )
             for name in hurt.nodes
         ]  # fmt: skip
-        _wait(work)
-        hurt.records = [future.result() for future in work if not future.exception()]
-        if failed := [e for future in work if (e := future.exception())]:
+        while wait(work, HEARTBEAT).not_done:
+            hurt.records = [f.result() for f in work if f.done() and not f.exception()]
+            self._renew()
+        hurt.records = [f.result() for f in work if not f.exception()]
+        if failed := [e for f in work if (e := f.exception())]:
             raise failed[0]
 
     def _one_by_one(self, hurt: Hurt) -> None:

@@ -9,6 +9,7 @@ import json
 import logging
 import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
@@ -107,5 +108,6 @@ def heal() -> int:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return 0
-        healed = [undo.heal(state_directory(), record.id) for record in overdue()]
+        with ThreadPoolExecutor(undo.AT_ONCE) as pool:
+            healed = list(pool.map(lambda record: undo.heal(state_directory(), record.id), overdue()))
     return sum(one is not None and one.state == "clean" for one in healed)

@@ -207,6 +207,19 @@ class Follow(Protocol):
     def follows(self, captured: Captured) -> ReadBack: ...
 
 
+@runtime_checkable
+class Act(Protocol):
+    """Call functions that others wrote, by name: a call is {"function": "module.name", "arguments": {…}}.
+
+    `capture_act` raises Refused where one of the calls could not be made. `look` returns whether what the
+    function returned is within a tolerance, and what it was.
+    """
+
+    def capture_act(self, node: Node, calls: Sequence[dict[str, Any]]) -> Captured: ...
+    def call(self, captured: Captured, call: dict[str, Any], mark: str = "") -> None: ...
+    def look(self, captured: Captured, call: dict[str, Any], tolerance: Any) -> tuple[bool, Any]: ...
+
+
 WORDS: dict[type, str] = {
     Kill: "kill", Pause: "pause", Restart: "restart", Network: "disturb the link of",
     Host: "work on the host of", Family: "find the processes of", Wrap: "change the surroundings of",
@@ -214,6 +227,7 @@ WORDS: dict[type, str] = {
     Evict: "evict", Scale: "scale", Cordon: "close the machine of", Exec: "run a command in",
     Apply: "apply a chaos resource to",
     Lead: "pass on the lead of", Members: "change the members of", Follow: "detach",
+    Act: "call actions on",
 }  # fmt: skip
 
 

@@ -88,6 +88,8 @@ class Line:
         listening = asyncio.create_task(_collect(process.stderr, words))
         with contextlib.suppress(OSError, ValueError, library().Error):
             async for line in process.stdout:
+                if not line.startswith("{"):
+                    continue  # what a login prints
                 answered = json.loads(line)
                 waiting = self._waiting.get(answered.pop("n"))
                 if waiting and not waiting.done():

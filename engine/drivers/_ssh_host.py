@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.drivers._bundle import bundle, portable
-from engine.errors import Unreachable
+from engine.errors import EngineError, Unreachable
 
 CONNECTS = 10.0  # seconds to connect, and again to log in
 KEEPALIVE = 2  # seconds between two signs of life; three that are missed end the connection
@@ -139,7 +139,8 @@ async def start(connection: Any, place: Place) -> Any:
 
 
 async def _look(connection: Any, place: Place) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(await _python(connection, place, LOOK, place.folder))
+    said = await _python(connection, place, LOOK, place.folder)
+    found: dict[str, Any] = json.loads(said.strip().splitlines()[-1])  # a login may greet before
     if tuple(found["version"]) < LEAST:
         version = ".".join(map(str, found["version"]))
         raise Unreachable(
@@ -178,6 +179,8 @@ async def _python(connection: Any, place: Place, script: str, *arguments: str, i
 
 
 def library() -> Any:
-    import asyncssh
-
+    try:
+        import asyncssh
+    except ImportError:
+        raise EngineError("asyncssh is not installed on this host.", "pip install asyncssh") from None
     return asyncssh

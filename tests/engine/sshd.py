@@ -1,9 +1,9 @@
 """A real sshd of the test's own: its own keys, its own port, as the current user."""
 
+import contextlib
 import getpass
 import os
 import shutil
-import signal
 import subprocess
 from pathlib import Path
 
@@ -68,7 +68,8 @@ class Sshd:
 
     def stop(self) -> None:
         for child in [*self.connections(), psutil.Process(self.process.pid)]:
-            child.send_signal(signal.SIGKILL)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
         self.process.wait()
 
 

@@ -17,7 +17,11 @@ from engine.verdict import Verdict
 FAMILIES: list[Any] = [drivers, faults, probes, workloads, clients, checkers]
 MEMBERS = [(family.REGISTRY, name, cls) for family in FAMILIES for name, cls in family.REGISTRY]
 IDS = [f"{registry.noun} {name}" for registry, name, _ in MEMBERS]
-SAMPLES = {"local": {"memory": {}}}  # of required parameters that are no plain text or number
+SAMPLES = {
+    "local": {"memory": {}},
+    "action": "a.hurt",
+    "rollback": "a.heal",
+}  # of required parameters that are no plain text or number
 NODE = Node("n1", "127.0.0.1:1", control="memory")
 ON_MEMORY = [(name, cls) for name, cls in faults.REGISTRY if not drivers.lacks(NODE, cls.needs)]
 

@@ -63,7 +63,7 @@ def test_silence_heals_there_even_when_the_pipe_is_cut(far: FarEnd, sleeper: psu
     far.ask("inject", id="a1")
     assert paused(sleeper)
     far.process.kill()
-    until(lambda: not paused(sleeper), undo.LEASE + 2)
+    until(lambda: not paused(sleeper), undo.LEASE + 5)
     until(lambda: undo.records(far.state) == [])
 
 
@@ -115,6 +115,6 @@ def test_what_was_left_hurt_is_healed_when_it_comes_up(far: FarEnd, sleeper: psu
     (undo.folder(far.state) / "a1.lease").write_text("0")  # as after an hour
     again = FarEnd(far.state)
     try:
-        until(lambda: not paused(sleeper), undo.LEASE + 2)
+        until(lambda: not paused(sleeper), undo.LEASE + 5)
     finally:
         again.close()

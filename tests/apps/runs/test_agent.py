@@ -162,7 +162,7 @@ def test_silence_heals_there_and_the_board_finds_it_clean_when_the_agent_is_back
         run=run, step="f0", node="one", record_id=record.id, line=record.line, state="active"
     )
     worker.kill()
-    until(lambda: not paused(sleeper), undo.LEASE + 2)
+    until(lambda: not paused(sleeper), undo.LEASE + 5)
     until(lambda: undo.expired(state, record))
     assert carrying.heal() == 0
     services.mirror.refresh()
