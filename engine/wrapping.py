@@ -19,7 +19,7 @@ from engine import processes
 from engine.drivers import Captured
 from engine.errors import EngineError, Refused, Unreachable
 from engine.processes import Identity, describe, identity, status
-from engine.target import Node
+from engine.target import Node, split_address
 from engine.text import listed
 
 LOOK = 0.05  # seconds between two looks at what is starting
@@ -57,9 +57,14 @@ def refuse_missing(programs: Sequence[str], purpose: str) -> None:
                       "Install the packages util-linux and mount.")  # fmt: skip
 
 
-def ports(family: Sequence[Identity]) -> list[int]:
-    """The TCP ports on which the processes listen."""
-    return sorted({port for found in listening(family).values() for port in found})
+def ports(node: Node, family: Sequence[Identity]) -> list[int]:
+    """The TCP ports on which the node must serve again: its own, or else all on which it listens.
+
+    Others may be different ones after each start.
+    """
+    found = {port for those in listening(family).values() for port in those}
+    own = split_address(node.upstream or node.address)[1]
+    return [own] if own in found else sorted(found)
 
 
 def listening(family: Sequence[Identity]) -> dict[int, set[int]]:

@@ -57,7 +57,7 @@ class _ClockFault(Fault):
             faketime.library(one)  # it may be a child of another program that serves
         faketime.refuse_unreadable(psutil.Process(pid).uids().effective)
         return {
-            **captured, "way": "library", "library": library, "ports": wrapping.ports(driver.family(captured)),
+            **captured, "way": "library", "library": library, "ports": wrapping.ports(node, driver.family(captured)),
             "besides": faketime.loaded_besides(pid, environ.get("LD_PRELOAD", "")),
         }  # fmt: skip
 

@@ -67,7 +67,7 @@ class _DnsFault(Fault):
         return (
             found
             if found["way"] != "restart"
-            else {**found, "ports": wrapping.ports(driver.family(captured))}
+            else {**found, "ports": wrapping.ports(node, driver.family(captured))}
         )
 
     def _way(self, driver: Any, node: Node, pid: int, path: str) -> str:

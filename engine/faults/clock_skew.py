@@ -47,7 +47,7 @@ class ClockSkew(_ClockFault):
         family = driver.family(captured)
         wrapping.refuse_elsewhere(family[0]["pid"])
         space = wrapping.namespace(family[0]["pid"], "time")
-        return {**captured, "way": "space", "space": space, "ports": wrapping.ports(family)}
+        return {**captured, "way": "space", "space": space, "ports": wrapping.ports(node, family)}
 
     def inject(self, driver: Any, node: Node, captured: Captured, mark: str, until: float) -> None:
         if captured["way"] != "space":

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,13 +14,14 @@ from typing import Any
 import psutil
 
 from engine import undo, warden
+from engine.faults import Fault
 from engine.state import MARK
 from engine.target import Node
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
-import json, sys, time
+import json, sys, threading, time
 from pathlib import Path
 from engine import undo, warden
 from engine.errors import EngineError
@@ -31,15 +33,19 @@ state, name = Path(told["state"]), told["fault"]
 node = Node(told["name"], told["address"], control="process", control_params=told["driver"])
 warden.ensure(state)
 fault = build(REGISTRY.get(name), told["params"])
+def keep(record):
+    while True:
+        undo.renew(state, record)
+        time.sleep(0.2)
 try:
-    record = undo.inject(state, undo.prepare(state, "r", "f0", name, fault, node, 600))
+    record = undo.prepare(state, "r", "f0", name, fault, node, 600)
+    threading.Thread(target=keep, args=(record,), daemon=True).start()
+    undo.inject(state, record)
 except EngineError as error:
     print(f"error {error}", flush=True)
     sys.exit()
 print(record.id, flush=True)
-while True:
-    undo.renew(state, record)
-    time.sleep(0.2)
+time.sleep(600)
 """
 
 
@@ -83,6 +89,25 @@ def injecting(
         one.kill()
         undo.heal_all(state)
         end_warden(state)
+
+
+@contextmanager
+def injected(state: Path, name: str, fault: Fault, node: Node) -> Iterator[undo.UndoRecord]:
+    """The fault, injected by this process, which keeps its lease meanwhile."""
+    record = undo.prepare(state, "r", "f0", name, fault, node, 600)
+    end = threading.Event()
+
+    def keep() -> None:
+        while not end.wait(0.2):
+            undo.renew(state, record)
+
+    thread = threading.Thread(target=keep)
+    thread.start()
+    try:
+        yield undo.inject(state, record)
+    finally:
+        end.set()
+        thread.join()
 
 
 def end_warden(state: Path) -> None:

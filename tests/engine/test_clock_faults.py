@@ -23,7 +23,7 @@ from engine.faults.clock_skew import ClockSkew
 from engine.faults.clock_strobe import ClockStrobe
 from engine.parameters import build
 from engine.target import Node
-from tests.engine.injecting import injecting, marked
+from tests.engine.injecting import injected, injecting, marked
 from tests.waiting import until
 
 HOUR = 3600.0
@@ -199,9 +199,9 @@ def test_a_prepared_process_keeps_its_pid_and_its_file(state: Path, tmp_path: Pa
         assert abs(off(one)) < NEAR
         assert (one.pid, file.read_text()) == (one.child.pid, "-5\n")
 
-        record = inject(state, "clock-strobe", ClockStrobe(by=HOUR, every=0.1), one.node)
-        for wrong in (HOUR, 0.0, HOUR):
-            until(lambda wrong=wrong: abs(off(one) - wrong) < NEAR)
+        with injected(state, "clock-strobe", ClockStrobe(by=HOUR, every=0.1), one.node) as record:
+            for wrong in (HOUR, 0.0, HOUR):
+                until(lambda wrong=wrong: abs(off(one) - wrong) < NEAR)
         assert undo.heal(state, record.id).state == "clean"
         assert (one.pid, file.read_text(), marked(record.id)) == (one.child.pid, "-5\n", [])
         with pytest.raises(Refused, match="a rate would count from its start"):
@@ -210,16 +210,30 @@ def test_a_prepared_process_keeps_its_pid_and_its_file(state: Path, tmp_path: Pa
         one.stop()
 
 
-def test_etcd_is_refused_because_it_asks_the_kernel(state: Path, tmp_path: Path) -> None:
-    etcd = Served(tmp_path, find_etcd(), "--listen-client-urls", "http://127.0.0.1:PORT",
-                  "--advertise-client-urls", "http://127.0.0.1:PORT", "--data-dir", str(tmp_path / "data"),
-                  "--listen-peer-urls", "http://127.0.0.1:0")  # fmt: skip
-    try:
-        with pytest.raises(Refused, match="written in Go"):
-            undo.prepare(state, "r", "f0", "clock-skew", ClockSkew(), etcd.node, 60)
-        assert (etcd.pid, undo.records(state)) == (etcd.child.pid, [])
-    finally:
-        etcd.stop()
+@pytest.fixture
+def etcd(tmp_path: Path) -> Iterator[Served]:
+    """Its port for peers is another one after each start."""
+    url = "http://127.0.0.1:PORT"
+    one = Served(
+        tmp_path, find_etcd(), "--listen-client-urls", url, "--advertise-client-urls", url,
+        "--data-dir", str(tmp_path / "data"), "--listen-peer-urls", "http://127.0.0.1:0",
+    )  # fmt: skip
+    yield one
+    one.stop()
+
+
+def test_etcd_is_refused_because_it_asks_the_kernel(state: Path, etcd: Served) -> None:
+    with pytest.raises(Refused, match="written in Go"):
+        undo.prepare(state, "r", "f0", "clock-skew", ClockSkew(), etcd.node, 60)
+    assert (etcd.pid, undo.records(state)) == (etcd.child.pid, [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0 and not os.environ.get("CI"), reason="time namespaces need root")
+def test_etcd_has_a_monotonic_clock_that_can_be_set(state: Path, etcd: Served) -> None:
+    record = inject(state, "clock-skew", ClockSkew(by=HOUR, clock="monotonic"), etcd.node)
+    assert os.readlink(f"/proc/{etcd.pid}/ns/time") != os.readlink("/proc/self/ns/time")
+    assert undo.heal(state, record.id).state == "clean"
+    assert os.readlink(f"/proc/{etcd.pid}/ns/time") == os.readlink("/proc/self/ns/time")
 
 
 def test_a_program_that_does_not_bear_it_is_put_back_at_once(state: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from engine.faults.dns_failure import DnsFailure
 from engine.name_server import Harm
 from engine.parameters import build
 from engine.target import Node
-from tests.engine.injecting import Injector, injecting, marked
+from tests.engine.injecting import Injector, injected, injecting, marked
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -219,11 +219,8 @@ def test_a_container_does_not_find_names_and_its_process_stays(state: Path, cont
         clean(injector, container)
     for mode in ("nxdomain", "timeout"):
         fault = DnsFailure(names=["db.*"], mode=mode)
-        record = undo.inject(state, undo.prepare(state, "r", "f0", "dns-failure", fault, container.asker, 60))
-        keeping = threading.Event()
-        threading.Thread(target=renew, args=(state, record, keeping)).start()
-        refused(container)
-        keeping.set()
+        with injected(state, "dns-failure", fault, container.asker) as record:
+            refused(container)
         assert undo.heal(state, record.id).state == "clean"
         assert container.ask(container.asker, "db.internal")[0] == FOUND
         assert (mounts.holders(record.id), marked(record.id)) == ([], [])
@@ -233,11 +230,6 @@ def test_a_container_does_not_find_names_and_its_process_stays(state: Path, cont
 def refused(place: Place) -> None:
     assert place.ask(place.asker, "db.internal")[0] == "gaierror"
     assert place.ask(place.asker, "www.example")[0] == FOUND_TOO
-
-
-def renew(state: Path, record: undo.UndoRecord, end: threading.Event) -> None:
-    while not end.wait(0.2):
-        undo.renew(state, record)
 
 
 def test_a_mount_of_somebody_else_is_not_covered(state: Path, host: Place) -> None:
