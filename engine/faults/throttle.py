@@ -23,7 +23,7 @@ class Throttle(Fault):
     memory: float | None = param(
         None,
         unit="size",
-        help="how much memory it may use; what needs more is killed by the kernel",
+        help="how much memory it may use; what it needs beyond that is swapped out, or the kernel kills it",
         least=2**20,
     )
 
