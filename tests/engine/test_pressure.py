@@ -122,11 +122,20 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
+def actors(mark: str) -> list[psutil.Process]:
+    """Of the marked processes, the actor itself: not what it started."""
+    found = []
+    for process in marked(mark):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            found += [process] if "engine.actor" in process.cmdline() else []
+    return found
+
+
 def burnt(mark: str) -> float:
     """Seconds of computing time that the processes of an actor have had."""
     total = 0.0
     for process in marked(mark):
-        with contextlib.suppress(psutil.NoSuchProcess):
+        with contextlib.suppress(psutil.Error):
             total += sum(process.cpu_times()[:2])
     return total
 
@@ -171,10 +180,10 @@ def test_killing_what_loads_does_not_end_the_load_and_killing_the_actor_does(
     way: str, one: Opener, hurt: Any
 ) -> None:
     record = hurt("cpu", one.node)
-    [main] = [p for p in marked(record.id) if "engine.actor" in p.cmdline()]
-    worker = main.children()[0]
+    [main] = actors(record.id)
+    worker, *others = main.children()
     worker.kill()
-    until(lambda: [p for p in main.children() if p != worker and p.status() != psutil.STATUS_ZOMBIE])
+    until(lambda: len([p for p in main.children() if p.pid != worker.pid]) > len(others))
     main.kill()
     until(lambda: marked(record.id) == [])
 
@@ -439,9 +448,8 @@ def test_nothing_is_left_when_an_actor_is_killed(
 ) -> None:
     records = [hurt(kind, node, **params) for kind, node, params in all_of(ACTORS, openers, tmp_path / "d")]
     for record in records:
-        for process in marked(record.id):
-            if "engine.actor" in process.cmdline():
-                process.kill()
+        for process in actors(record.id):
+            process.kill()
         until(lambda record=record: marked(record.id) == [])
         assert undo.heal(state, record.id).state == "clean"
     assert leftovers([record.id for record in records], tmp_path / "d") == []
