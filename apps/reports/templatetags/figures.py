@@ -1,6 +1,6 @@
 """Figures as people read them: with a unit, as exact as they are, and a dash where nothing was measured."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -114,6 +114,15 @@ def age(value: datetime | None) -> str:
 def pill(word: str | None) -> str:
     """The class of the pill that says `word`."""
     return PILLS.get(word or "", "unknown")
+
+
+@register.filter
+def by_reason(cannot: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """{fault: why not} -> (why not, its faults), what most faults lack first."""
+    found: dict[str, list[str]] = {}
+    for fault, why in cannot.items():
+        found.setdefault(why, []).append(fault)
+    return sorted(found.items(), key=lambda item: -len(item[1]))
 
 
 @register.filter
