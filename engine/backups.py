@@ -6,7 +6,9 @@ Beside the directory `data` stands `.data.chaosboard-<mark>` while the fault las
     kept       what the directory is to be afterwards: the original, or what was taken over from elsewhere
     manifest   what the original held, with digests
     taken-…    what is being taken over from elsewhere
-    damaged-…  what has been replaced, on its way out
+    lived      says that the node ran on what is in its directory when that was replaced
+    damaged    what the directory held when the original was put back
+    refused    the original, where the node lived on what was damaged and does not on what it had before
 
 Each step is one rename or can be done again, so that another process can go on after a kill at any
 instant: where there is no `kept`, the directory itself was never touched.
@@ -55,6 +57,18 @@ class Aside:
         return self.folder / "disk"
 
     @property
+    def lived(self) -> Path:
+        return self.folder / "lived"
+
+    @property
+    def damaged(self) -> Path:
+        return self.folder / "damaged"
+
+    @property
+    def refused(self) -> Path:
+        return self.folder / "refused"
+
+    @property
     def _leaving(self) -> Path:
         return self.folder.with_name(f"{self.folder.name}.gone")
 
@@ -93,9 +107,28 @@ class Aside:
         before = _read(self.folder / "manifest")
         changed = differing(before, manifest(self.kept)) if before is not None else []
         if os.path.lexists(self.directory):
-            os.rename(self.directory, self.folder / f"damaged-{time.time_ns()}")
+            self._replace(self.damaged)
         os.rename(self.kept, self.directory)
         return changed
+
+    def fall_back(self) -> None:
+        """The node goes on with what it lived on, instead of with the original."""
+        if not self.refused.exists():
+            os.rename(self.directory, self.refused)
+        if self.damaged.exists() and not os.path.lexists(self.directory):
+            os.rename(self.damaged, self.directory)
+
+    def insist(self) -> None:
+        """The original is put back all the same."""
+        if os.path.lexists(self.directory):
+            self._replace(self.damaged)
+        os.rename(self.refused, self.directory)
+
+    def _replace(self, to: Path) -> None:
+        """Moves what is in the directory's place to `to`, and what was there out of the way."""
+        if to.exists():
+            os.rename(to, f"{to}-{time.time_ns()}")
+        os.rename(self.directory, to)
 
     def remove(self) -> None:
         """Removes all that stands beside the directory, at once for whoever still works in it."""

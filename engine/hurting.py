@@ -198,7 +198,8 @@ def _wait(work: "list[Future[Any]]") -> None:
 
 def _notes(work: "list[Future[Any]]") -> list[str]:
     """What the injections noted beside what was meant to happen."""
-    return [done.text for future in work if isinstance(done := future.result(), UndoRecord) and done.text]
+    done = [record for future in work if isinstance(record := future.result(), UndoRecord)]
+    return [f"{r.node_name}: {r.text}" if len(done) > 1 else r.text for r in done if r.text]
 
 
 def outcome(state: Path, records: list[UndoRecord]) -> tuple[str, str]:

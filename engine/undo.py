@@ -29,7 +29,7 @@ LEASE = 3.0  # seconds; a run that says nothing for so long is taken for dead
 KEPT = 30 * 86400.0  # seconds for which the record of a healed fault is kept
 AT_ONCE = 16  # records healed side by side
 PATIENCE = 10.0  # seconds in which a healed fault must be read back as gone
-STATES = ("injecting", "active", "healing", "clean", "unverified", "stuck")
+STATES = ("injecting", "active", "healing", "clean", "unverified", "stuck", "acknowledged")
 
 
 @dataclass(frozen=True)
@@ -242,6 +242,26 @@ def recent(state: Path, count: int) -> list[UndoRecord]:
     """The faults that were healed last and read back as clean, the newest first."""
     paths = sorted((folder(state) / "done").glob("*.json"), key=_changed, reverse=True)
     return [r for path in paths[:count] if (r := _read(path))]
+
+
+def acknowledge(state: Path, id: str, by: str) -> UndoRecord | None:
+    """Closes a fault that could not be read back as gone: `by` has looked at the system and answers for it.
+
+    None where it is closed already. Raises Refused while it is not healed, for then nobody needs to look.
+    """
+    with _lock(state, id):
+        record = _read(folder(state) / f"{id}.json")
+        if record is None:
+            return None
+        if record.state not in ("unverified", "stuck"):
+            raise Refused(
+                f"{record.line} is {record.state}; only what was healed and not seen gone is closed so."
+            )
+        text = f"{record.text}; {by} looked at it and answers for it, it was {record.state}"
+        closed = replace(record, state="acknowledged", text=text, captured={})
+        files.write(folder(state) / "done" / f"{id}.json", asdict(closed))
+        _forget(state, id)
+        return closed
 
 
 def prune(state: Path) -> None:

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from apps.runs.halting import name_of
 from apps.runs.mirror import refresh, state_directory
 from apps.runs.models import Injection, Run
 from engine import undo
@@ -21,6 +22,7 @@ STATES = {
     "clean": "Healed, and the system was read: nothing of it is left.",
     "unverified": "Healed, but the system could not be read. It is tried again.",
     "stuck": "The system shows that it is still there. It is tried again, and stays red.",
+    "acknowledged": "It could not be read back as gone; a person looked at the system and answers for it.",
 }
 
 
@@ -69,7 +71,7 @@ def _hurt(record: UndoRecord, seen: ReadBack, runs: dict[str, Run]) -> Hurt:
 
 
 def healed_last() -> list[Hurt]:
-    """The faults that were read back as clean, the newest first."""
+    """The faults that were read back as clean, or closed by a person, the newest first."""
     records = undo.recent(state_directory(), HEALED)
     runs = _runs([record.run for record in records])
     return [
@@ -87,6 +89,13 @@ def heal(id: str) -> Healed | None:
     healed = undo.heal(state_directory(), id)
     refresh()
     return healed
+
+
+def acknowledge(id: str, by: object) -> UndoRecord | None:
+    """Closes a fault that could not be read back as gone; None where it is closed already. Raises Refused."""
+    closed = undo.acknowledge(state_directory(), id, name_of(by))
+    refresh()
+    return closed
 
 
 def _runs(ids: list[str]) -> dict[str, Run]:

@@ -12,6 +12,7 @@ urlpatterns = [
     path("experiments/<int:pk>/start/", views.start, name="start"),
     path("hurt/", views.hurt, name="hurt"),
     path("hurt/<slug:record>/heal/", views.heal, name="heal"),
+    path("hurt/<slug:record>/acknowledge/", views.acknowledge, name="acknowledge"),
     path("halt/", views.halt, name="halt"),
     path("halt/resume/", views.resume, name="resume"),
 ]

@@ -134,3 +134,14 @@ def heal(request: HttpRequest, record: str) -> HttpResponse:
     else:
         messages.error(request, f"{healed.record.line}: {healed.state}, {healed.text}.")
     return redirect("runs:hurt")
+
+
+@require_POST
+def acknowledge(request: HttpRequest, record: str) -> HttpResponse:
+    try:
+        closed = evidence.acknowledge(record, request.user)
+    except EngineError as error:
+        messages.error(request, str(error))
+    else:
+        messages.info(request, f"{closed.line}: {closed.text}." if closed else "It was closed already.")
+    return redirect("runs:hurt")

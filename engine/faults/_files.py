@@ -22,6 +22,7 @@ from engine.processes import describe
 from engine.target import Node
 
 LOOK = 0.02  # seconds between two looks whether the node runs
+BLOCK = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,8 +152,7 @@ class OnFiles(OnData):
         aside, changed = self.aside(captured, mark), list[str]()
         if aside.left():
             if not (self.keep and self._repaired(driver, node, captured, aside)):
-                self.halt(driver, node, captured)
-                changed = aside.restore()
+                changed = self._put_back(driver, node, captured, aside)
             aside.remove()
         driver.start(node, captured)
         if changed:
@@ -162,10 +162,29 @@ class OnFiles(OnData):
 
     def _repaired(self, driver: Any, node: Node, captured: Captured, aside: Aside) -> bool:
         """Whether the node lives on its damaged files; where it does not, the old ones are needed."""
-        if not aside.directory.exists():
-            return False
-        driver.start(node, captured)
-        return self.lives(driver, node, captured)
+        return aside.directory.exists() and not self.start(driver, node, captured)
+
+    def _put_back(self, driver: Any, node: Node, captured: Captured, aside: Aside) -> list[str]:
+        """Puts the old files back; where the node lived on the damaged ones and does not on these, those.
+
+        A member of a Raft group is such a node: its peers know what it agreed to since. Gives the old
+        files that somebody changed while they were aside.
+        """
+        changed = list[str]()
+        if not aside.refused.exists():
+            if aside.kept.exists():
+                if driver.running(node, captured).gone:
+                    aside.lived.touch()
+                self.halt(driver, node, captured)
+                changed = aside.restore()
+            if not aside.lived.exists() or not self.start(driver, node, captured):
+                return changed
+            self.halt(driver, node, captured)
+        aside.fall_back()
+        if self.start(driver, node, captured):
+            self.halt(driver, node, captured)
+            aside.insist()
+        return changed
 
     def read_back(self, driver: Any, node: Node, captured: Captured, mark: str) -> ReadBack:
         aside = self.aside(captured, mark)
@@ -175,11 +194,16 @@ class OnFiles(OnData):
             original = aside.directory.stat().st_ino == captured["data"]["inode"]
         except OSError as error:
             return ReadBack(False, f"{aside.directory} cannot be read: {error.strerror}")
-        if not original and not self.keep:
-            return ReadBack(False, f"{aside.directory} is not the directory that it was")
         found: ReadBack = driver.running(node, captured)
-        what = "on the files that it had" if original else "on the damaged files, as it repaired them"
-        return ReadBack(found.gone, f"{found.text}, {what}" if found.gone else found.text)
+        if not found.gone:
+            return found
+        if original:
+            return ReadBack(True, f"{found.text}, on the files that it had")
+        now = f"{found.text}, on the damaged files, as it repaired them"
+        if self.keep:
+            return ReadBack(True, now)
+        # nobody can say that no damage is left in them, so a person must
+        return ReadBack(None, f"{now}; on those that it had before it did not stay up")
 
 
 def _holds(path: Path) -> bool:
@@ -189,3 +213,16 @@ def _holds(path: Path) -> bool:
 
 def patterns(files: Sequence[str]) -> str:
     return "files" if list(files) == ["*"] else " ".join(files)
+
+
+def written(path: Path) -> int:
+    """The size of a file without the zeros at its end: some systems make their files large beforehand."""
+    with open(path, "rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        while end:
+            start = max(0, end - BLOCK)
+            file.seek(start)
+            if data := file.read(end - start).rstrip(b"\0"):
+                return start + len(data)
+            end = start
+    return 0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.faults import listed
-from engine.faults._files import OnFiles, patterns
+from engine.faults._files import OnFiles, patterns, written
 from engine.parameters import param
 from engine.text import share
 
@@ -21,11 +21,17 @@ class CorruptFiles(OnFiles):
 
     Whether it notices, refuses to start, or serves what is wrong is what there is to see. At the end the
     node is stopped and has the directory that it had when the fault began: what it wrote meanwhile is
-    gone, as on a machine that is put back to a snapshot. With `keep` it goes on with what it repaired;
-    the old files come back only where it does not run.
+    gone, as on a machine that is put back to a snapshot. Where it does not stay up on that (a member of a
+    Raft group may not: its peers know what it agreed to since), it goes on with what it lived on. With
+    `keep` it does so anyhow, and the old files come back only where it does not run.
     """
 
-    bytes: int = param(64, help="in how many bytes of each file one bit is flipped", least=1, most=MOST)
+    bytes: int = param(
+        64,
+        help="in how many bytes of each file one bit is flipped, zeros at its end left out",
+        least=1,
+        most=MOST,
+    )
     share: float | None = param(
         None, unit="share", help="or: in which share of its bytes, at most a million", most=1
     )
@@ -38,10 +44,12 @@ class CorruptFiles(OnFiles):
         return _dice.sample(paths, len(paths))
 
     def damage(self, path: Path) -> bool:
+        if not (end := written(path)):
+            return False
         seen = path.stat()
-        wanted = self.bytes if self.share is None else max(1, round(self.share * seen.st_size))
+        wanted = self.bytes if self.share is None else max(1, round(self.share * end))
         with open(path, "r+b") as file, mmap.mmap(file.fileno(), 0) as data:
-            for at in _dice.sample(range(len(data)), min(wanted, MOST, len(data))):
+            for at in _dice.sample(range(end), min(wanted, MOST, end)):
                 data[at] ^= 1 << _dice.randrange(8)
         os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))  # a bad disk leaves no trace
         return True

@@ -6,6 +6,7 @@ import pytest
 
 from apps.runs import services
 from engine import undo
+from engine.drivers import ReadBack
 from engine.drivers.memory import Memory
 from engine.faults.kill import Kill
 from engine.target import Node
@@ -72,3 +73,19 @@ def test_every_fault_and_driver_has_its_place_on_the_page_of_faults(browser) -> 
         assert f'id="fault-{name}"' in text
     for name in drivers.REGISTRY.names():
         assert f'id="driver-{name}"' in text
+
+
+def test_a_person_closes_what_could_not_be_read_back(
+    browser, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = services.claim(factories.run().pk)
+    record = hurt(state, run)
+    early = browser.post(f"/hurt/{record.id}/acknowledge/", follow=True).content.decode()
+    assert "only what was healed and not seen gone" in early
+    monkeypatch.setattr(Memory, "running", lambda self, node, captured: ReadBack(None, "no answer"))
+    assert undo.heal(state, record.id, patience=0.0).state == "unverified"
+    assert "I looked: close it" in browser.get("/hurt/").content.decode()
+    closed = browser.post(f"/hurt/{record.id}/acknowledge/", follow=True).content.decode()
+    assert "ada looked at it and answers for it" in closed
+    assert ">acknowledged</span>" in closed
+    assert undo.records(state) == []
