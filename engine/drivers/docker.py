@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engine import container_limits as limits
-from engine import container_networks as networks
-from engine import containers
-from engine.containers import ACTS, LOOKS
 from engine.drivers import Captured, Driver, Limit, ReadBack
+from engine.drivers import _docker_engine as containers
+from engine.drivers import _docker_limits as limits
+from engine.drivers import _docker_networks as networks
+from engine.drivers._docker_engine import ACTS, LOOKS
 from engine.errors import EngineError, Refused, Unreachable
 from engine.parameters import param
 from engine.target import Node

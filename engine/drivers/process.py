@@ -13,9 +13,10 @@ from typing import Any
 
 import psutil
 
-from engine import cgroups, processes, state
+from engine import processes, state
 from engine.drivers import Captured, Driver, Limit, ReadBack
 from engine.errors import EngineError, Refused, Unreachable
+from engine.host import cgroups
 from engine.parameters import param
 from engine.processes import SIGNALS, Identity, describe, holder, identity, short, status
 from engine.target import Node, split_address

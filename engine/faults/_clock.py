@@ -10,10 +10,10 @@ from typing import Any, ClassVar
 
 import psutil
 
-from engine import faketime, time_spaces, wrapping
 from engine.drivers import Captured, Family, Host, Needs, ReadBack, Wrap
 from engine.errors import EngineError, Refused
 from engine.faults import Fault
+from engine.host import faketime, time_spaces, wrapping
 from engine.parameters import param
 from engine.target import Node
 

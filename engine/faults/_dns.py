@@ -11,11 +11,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine import actor, mounts, name_server, processes, resolver, wrapping
+from engine import actor, processes
 from engine.drivers import Captured, Family, Host, Needs, ReadBack, Wrap
 from engine.errors import EngineError, Refused
 from engine.faults import Fault, listed
-from engine.name_server import Harm
+from engine.host import mounts, name_server, resolver, wrapping
+from engine.host.name_server import Harm
 from engine.parameters import param
 from engine.target import Node
 

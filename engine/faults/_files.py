@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from engine.backups import Aside
-from engine.directories import check, in_words, writers
 from engine.drivers import Captured, Needs, ReadBack
 from engine.drivers import Host as IsHere
 from engine.drivers import Restart as CanRestart
 from engine.errors import EngineError, Refused
 from engine.faults import Fault
+from engine.host.backups import Aside
+from engine.host.directories import check, in_words, writers
 from engine.parameters import param
 from engine.processes import describe
 from engine.target import Node

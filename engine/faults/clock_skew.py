@@ -2,11 +2,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine import faketime, time_spaces, units, wrapping
+from engine import units
 from engine.drivers import Captured
 from engine.errors import EngineError
 from engine.faults import listed
 from engine.faults._clock import _ClockFault
+from engine.host import faketime, time_spaces, wrapping
 from engine.parameters import param
 from engine.target import Node
 

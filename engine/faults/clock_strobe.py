@@ -4,10 +4,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine import actor, faketime, units
+from engine import actor, units
 from engine.drivers import Captured, ReadBack
 from engine.faults import listed
 from engine.faults._clock import _ClockFault
+from engine.host import faketime
 from engine.parameters import param
 from engine.state import MARK
 from engine.target import Node

@@ -9,11 +9,12 @@ from typing import Any, ClassVar
 
 import psutil
 
-from engine import reserves, units
+from engine import units
 from engine.drivers import Captured, Needs, ReadBack
 from engine.drivers import Host as IsHere
 from engine.errors import EngineError, Refused
 from engine.faults import Fault, listed
+from engine.host import reserves
 from engine.parameters import param
 from engine.processes import short
 from engine.target import Node

@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 from engine import units
 from engine.faults._dns import _DnsFault
-from engine.name_server import Harm
+from engine.host.name_server import Harm
 from engine.parameters import param
 
 

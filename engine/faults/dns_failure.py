@@ -2,7 +2,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.faults._dns import _DnsFault
-from engine.name_server import NXDOMAIN, SERVFAIL, SILENCE, Harm
+from engine.host.name_server import NXDOMAIN, SERVFAIL, SILENCE, Harm
 from engine.parameters import param
 
 

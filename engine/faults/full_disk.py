@@ -3,11 +3,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import backups, directories, memory_disks, mounts
 from engine.drivers import Captured, ReadBack
 from engine.errors import EngineError, Refused
 from engine.faults import listed
 from engine.faults._files import OnData
+from engine.host import backups, directories, memory_disks, mounts
 from engine.parameters import param
 from engine.target import Node
 from engine.units import show

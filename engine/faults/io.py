@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from engine import actor, reserves, state, units
+from engine import actor, state, units
 from engine.drivers import Captured, Needs, ReadBack
 from engine.drivers import Host as IsHere
 from engine.faults import Fault, listed
+from engine.host import reserves
 from engine.parameters import param
 from engine.target import Node
 

@@ -6,10 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine import actor, cgroups, reserves, state, units
+from engine import actor, state, units
 from engine.drivers import Captured, Needs, ReadBack
 from engine.drivers import Host as IsHere
 from engine.faults import Fault, listed
+from engine.host import cgroups, reserves
 from engine.parameters import param
 from engine.target import Node
 

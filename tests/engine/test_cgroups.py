@@ -12,12 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine import cgroups, hierarchies, undo
+from engine import undo
 from engine.drivers import Limit
 from engine.drivers.process import Process
 from engine.errors import Refused
 from engine.faults.throttle import Throttle
-from engine.hierarchies import Mount
+from engine.host import cgroups, hierarchies
+from engine.host.hierarchies import Mount
 from engine.processes import identity, status
 from engine.target import Node
 from tests.waiting import until

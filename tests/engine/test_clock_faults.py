@@ -17,10 +17,11 @@ import redis
 from chaosboard import ports
 from chaosboard.demo.etcd import find_etcd
 from chaosboard.demo.valkey import find_server
-from engine import elf, faketime, processes, undo
+from engine import processes, undo
 from engine.errors import EngineError, Refused
 from engine.faults.clock_skew import ClockSkew
 from engine.faults.clock_strobe import ClockStrobe
+from engine.host import elf, faketime
 from engine.parameters import build
 from engine.target import Node
 from tests.engine.injecting import injected, injecting, marked
@@ -72,7 +73,7 @@ class Served:
         return int(self.pid_file.read_text())
 
     def stop(self) -> None:
-        for pid in {self.child.pid, *processes.listeners(self.port)}:
+        for pid in {self.child.pid, self.pid, *processes.listeners(self.port)}:
             if psutil.pid_exists(pid):
                 os.kill(pid, signal.SIGTERM)
         self.child.wait()

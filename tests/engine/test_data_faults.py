@@ -19,12 +19,13 @@ import pytest
 
 from chaosboard import ports
 from chaosboard.demo.etcd import EtcdCluster
-from engine import backups, directories, inspect, memory_disks, mounts, processes, undo
+from engine import inspect, processes, undo
 from engine.errors import EngineError, Refused
 from engine.faults import Fault
 from engine.faults.corrupt_files import CorruptFiles
 from engine.faults.full_disk import FullDisk
 from engine.faults.truncate_files import TruncateFiles
+from engine.host import backups, directories, memory_disks, mounts
 from engine.target import Node, Target
 from tests.waiting import until
 

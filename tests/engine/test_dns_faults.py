@@ -15,12 +15,13 @@ from socket import AF_UNIX, socket
 
 import pytest
 
-from engine import mounts, name_server, resolver, undo
+from engine import undo
 from engine.drivers.process import Process
 from engine.errors import Refused
 from engine.faults.dns_delay import DnsDelay
 from engine.faults.dns_failure import DnsFailure
-from engine.name_server import Harm
+from engine.host import mounts, name_server, resolver
+from engine.host.name_server import Harm
 from engine.parameters import build
 from engine.target import Node
 from tests.engine.injecting import Injector, injected, injecting, marked

@@ -12,8 +12,9 @@ import docker as sdk
 import psutil
 import pytest
 
-from engine import containers, drivers, undo, warden
+from engine import drivers, undo, warden
 from engine.drivers import Isolate, Limit, Pause, docker
+from engine.drivers import _docker_engine as containers
 from engine.drivers.docker import Docker
 from engine.errors import Refused, Unreachable
 from engine.faults import REGISTRY as FAULTS

@@ -38,10 +38,10 @@ def test_leases_run_on_while_another_host_takes_its_time(
     monkeypatch.setenv("CHAOSBOARD_STATE", str(tmp_path))
     prepare = undo.prepare
 
-    def slowly(state: Path, run: str, step: str, kind: str, *more: Any) -> undo.UndoRecord:
+    def slowly(state: Path, run: str, step: str, kind: str, *more: Any, **how: Any) -> undo.UndoRecord:
         if kind == "kill":
             time.sleep(undo.LEASE + 1)  # as a host that answers late
-        return prepare(state, run, step, kind, *more)
+        return prepare(state, run, step, kind, *more, **how)
 
     monkeypatch.setattr(undo, "prepare", slowly)
     experiment = Experiment.from_dict(DOCUMENT)

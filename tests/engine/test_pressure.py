@@ -16,11 +16,12 @@ from typing import Any
 import psutil
 import pytest
 
-from engine import actor, cgroups, reserves, undo
+from engine import actor, undo
 from engine.errors import BadInput, Refused, Unreachable
 from engine.faults import REGISTRY
 from engine.faults.descriptors import _lowest
 from engine.faults.memory import _Hoard
+from engine.host import cgroups, reserves
 from engine.parameters import build
 from engine.target import Node
 from tests.waiting import until
@@ -282,7 +283,8 @@ def test_a_fill_that_somebody_holds_open_is_not_gone(
 SMALL_DISK = """
 import os, sys
 from pathlib import Path
-from engine import reserves, undo
+from engine import undo
+from engine.host import reserves
 from engine.errors import EngineError
 from engine.faults import REGISTRY
 from engine.parameters import build

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import psutil
 
-from engine import hierarchies, state
+from engine import state
 from engine.errors import EngineError, Refused, Unreachable
+from engine.host import hierarchies
 from engine.units import show
 
 MEMORY_SHARE, MEMORY_LEAST = 0.10, 256 * 2**20

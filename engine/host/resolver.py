@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from engine import mounts, state
+from engine import state
 from engine.errors import Refused
+from engine.host import mounts
 
 PATH = "/etc/resolv.conf"
 PROGRAMS = ("unshare", "mount", "sh")

@@ -18,9 +18,9 @@ from typing import Any
 
 import psutil
 
-from engine import hierarchies
 from engine.errors import EngineError, Refused
-from engine.hierarchies import NAME
+from engine.host import hierarchies
+from engine.host.hierarchies import NAME
 
 CONTROLLERS = ("cpu", "memory")
 PERIOD = 100_000  # microseconds over which computing time is counted

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import psutil
 
-from engine import elf, state, wrapping
+from engine import state
 from engine.errors import EngineError, Refused
+from engine.host import elf, wrapping
 from engine.processes import describe
 
 FILE = "FAKETIME_TIMESTAMP_FILE"

@@ -1,6 +1,6 @@
 """One file laid over another by a bind mount, in any mount namespace of this host: made, found, taken away.
 
-`python -m engine.mounts bind PID SOURCE TARGET` and `unbind PID MARK` do it from within the namespace of
+`python -m engine.host.mounts bind PID SOURCE TARGET` and `unbind PID MARK` do it from within the namespace of
 PID: they are processes of their own, because only a process with one thread may enter it.
 """
 
@@ -105,8 +105,8 @@ def unbind(pid: int, mark: str) -> None:
 
 def _helper(*words: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "engine.mounts", *words], capture_output=True, text=True, timeout=30.0,
-        cwd=Path(__file__).resolve().parents[1],
+        [sys.executable, "-m", "engine.host.mounts", *words], capture_output=True, text=True, timeout=30.0,
+        cwd=Path(__file__).resolve().parents[2],
     )  # fmt: skip
     if done.returncode:
         raise EngineError(

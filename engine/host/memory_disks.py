@@ -5,8 +5,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from engine import mounts
 from engine.errors import EngineError
+from engine.host import mounts
 
 TRIES = 2.0  # seconds for whoever looks into a mount to leave it
 

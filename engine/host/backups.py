@@ -26,8 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine import memory_disks
 from engine.errors import EngineError
+from engine.host import memory_disks
 
 ENDS = 10.0  # seconds for a copy whose maker was killed to come to its end
 Manifest = dict[str, list[Any]]

@@ -9,8 +9,9 @@ import shutil
 import time
 from pathlib import Path
 
-from engine import mounts, state, wrapping
+from engine import state
 from engine.errors import Refused
+from engine.host import mounts, wrapping
 
 _PROGRAMS = ("unshare", "nsenter", "mount", "sh")
 # A kernel before 6.3 moves only children, so nsenter follows into the namespace that is made for them.

@@ -6,8 +6,9 @@ import shutil
 import sys
 from pathlib import Path
 
-from engine import memory_disks, state
+from engine import state
 from engine.errors import Refused
+from engine.host import memory_disks
 from engine.text import listed
 
 MARGIN = 64 * 2**20  # bytes that a filesystem keeps free beside a copy
