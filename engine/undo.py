@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from engine import state as files
+from engine.capabilities import ReadBack
 from engine.drivers import REGISTRY as DRIVERS
-from engine.drivers import Carrier, ReadBack, having
+from engine.drivers import Carrier, having
 from engine.errors import BadInput, EngineError, Refused
 from engine.faults import REGISTRY as FAULTS
 from engine.faults import Fault

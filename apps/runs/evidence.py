@@ -8,7 +8,7 @@ from apps.runs.halting import name_of
 from apps.runs.mirror import refresh, state_directory
 from apps.runs.models import Injection, Run
 from engine import undo
-from engine.drivers import ReadBack
+from engine.capabilities import ReadBack
 from engine.undo import Healed, UndoRecord
 
 LOOKS = 8  # systems that are looked at side by side

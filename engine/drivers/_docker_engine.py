@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from engine import processes
-from engine.drivers import ReadBack
+from engine.capabilities import ReadBack
 from engine.errors import EngineError, Refused, Unreachable
 from engine.state import PART
 from engine.text import count

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from engine.drivers import Captured, ReadBack
+from engine.capabilities import Captured, ReadBack
 from engine.drivers import _kubernetes_marks as marks
 from engine.drivers._kubernetes_answers import CHAOS_MESH, Conflict, NotThere, Object, Place
 from engine.drivers._kubernetes_api import Api, lacking

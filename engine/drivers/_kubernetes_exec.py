@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-from engine.drivers import Captured, ReadBack
+from engine.capabilities import Captured, ReadBack
 from engine.drivers import _kubernetes_marks as marks
 from engine.drivers._kubernetes_answers import Object, Place
 from engine.drivers._kubernetes_api import CONNECT, Api

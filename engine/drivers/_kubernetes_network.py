@@ -4,7 +4,7 @@ Nothing in Kubernetes takes a policy back by itself: see the driver. It acts onl
 network plug-in enforces policies, which no API tells, and some plug-ins leave open connections be.
 """
 
-from engine.drivers import Captured, ReadBack
+from engine.capabilities import Captured, ReadBack
 from engine.drivers import _kubernetes_marks as marks
 from engine.drivers import _kubernetes_pods as pods
 from engine.drivers._kubernetes_answers import Conflict, Object, Place

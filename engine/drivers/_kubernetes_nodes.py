@@ -5,7 +5,7 @@ The mark and the change are one patch of the Node, so that there is never the on
 
 import time
 
-from engine.drivers import Captured, ReadBack
+from engine.capabilities import Captured, ReadBack
 from engine.drivers import _kubernetes_marks as marks
 from engine.drivers import _kubernetes_pods as pods
 from engine.drivers import _kubernetes_return as coming_back

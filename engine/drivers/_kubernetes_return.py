@@ -2,7 +2,7 @@
 
 import math
 
-from engine.drivers import Captured, ReadBack
+from engine.capabilities import Captured, ReadBack
 from engine.drivers import _kubernetes_pods as pods
 from engine.drivers._kubernetes_answers import Conflict, Object, Place
 from engine.drivers._kubernetes_api import Api

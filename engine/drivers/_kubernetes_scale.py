@@ -4,7 +4,7 @@ The captured number is also on the workload itself, as an annotation, before it 
 our mark there can scale it back without our records.
 """
 
-from engine.drivers import Captured, ReadBack
+from engine.capabilities import Captured, ReadBack
 from engine.drivers import _kubernetes_marks as marks
 from engine.drivers import _kubernetes_pods as pods
 from engine.drivers._kubernetes_answers import NotThere, Object, Place

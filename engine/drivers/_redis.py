@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from typing import Any
 
-from engine.drivers import Captured, ReadBack
+from engine.capabilities import Captured, ReadBack
 from engine.errors import EngineError, Unreachable
 from engine.target import split_address
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from engine.drivers import Captured, Driver, Limit, ReadBack
+from engine.capabilities import Captured, Limit, ReadBack
+from engine.drivers import Driver
 from engine.drivers import _docker_engine as containers
 from engine.drivers import _docker_limits as limits
 from engine.drivers import _docker_networks as networks

@@ -4,7 +4,8 @@ import time
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine.drivers import Captured, Driver, ReadBack
+from engine.capabilities import Captured, ReadBack
+from engine.drivers import Driver
 from engine.errors import EngineError, Refused, Unreachable
 from engine.target import Node
 from engine.text import listed

@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine import drivers
-from engine.drivers import Captured, Driver, ReadBack
+from engine import capabilities
+from engine.capabilities import Captured, ReadBack
+from engine.drivers import Driver
 from engine.drivers import _kubernetes_chaos as chaos
 from engine.drivers import _kubernetes_exec as commands
 from engine.drivers import _kubernetes_network as network
@@ -30,15 +31,15 @@ REMEMBERS = 10.0  # seconds for which an answer to `cannot` is good: a page asks
 _known: dict[tuple[Any, ...], tuple[float, str]] = {}
 _COMES_BACK = (("get", "pods"), ("list", "pods"), ("delete", "pods"))
 RIGHTS: dict[type, tuple[tuple[str, str], ...]] = {  # verb and resource, in the namespace; nodes have none
-    drivers.Kill: _COMES_BACK,
-    drivers.Restart: (*_COMES_BACK, ("watch", "pods")),
-    drivers.Evict: (("get", "pods"), ("list", "pods"), ("create", "pods/eviction")),
-    drivers.Isolate: (
+    capabilities.Kill: _COMES_BACK,
+    capabilities.Restart: (*_COMES_BACK, ("watch", "pods")),
+    capabilities.Evict: (("get", "pods"), ("list", "pods"), ("create", "pods/eviction")),
+    capabilities.Isolate: (
         ("list", "pods"), ("patch", "pods"), ("list", "networkpolicies"), ("create", "networkpolicies"),
         ("delete", "networkpolicies"),
     ),
-    drivers.Cordon: (("get", "nodes"), ("patch", "nodes")),
-    drivers.Exec: (  # a websocket is opened by a GET, for which older clusters ask one right, newer ones both
+    capabilities.Cordon: (("get", "nodes"), ("patch", "nodes")),
+    capabilities.Exec: (  # a websocket is opened by a GET, for which older clusters ask one right, newer ones both
         ("get", "pods"), ("patch", "pods"), ("get", "pods/exec"), ("create", "pods/exec"),
     ),
 }  # fmt: skip
@@ -114,7 +115,7 @@ class Kubernetes(Driver):
     def _cannot(self, capability: type) -> str:
         try:
             api = self._api(quick=True)
-            if capability is drivers.Apply and (why := chaos.missing(api)):
+            if capability is capabilities.Apply and (why := chaos.missing(api)):
                 return why
             return lacking(api, [
                 (verb, what, "" if what == "nodes" else self.namespace) for verb, what in self._rights(capability)
@@ -123,7 +124,7 @@ class Kubernetes(Driver):
             return str(error)
 
     def _rights(self, capability: type) -> tuple[tuple[str, str], ...]:
-        if capability is drivers.Scale:
+        if capability is capabilities.Scale:
             kinds = (
                 [pods.PLURALS[self.workload.partition("/")[0]]] if self.workload else pods.PLURALS.values()
             )

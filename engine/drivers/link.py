@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine import processes, proxy, state
-from engine.drivers import Driver, ReadBack
+from engine.capabilities import ReadBack
+from engine.drivers import Driver
 from engine.errors import EngineError, Refused, Unreachable
 from engine.target import Node, split_address
 

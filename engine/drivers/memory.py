@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import state
-from engine.drivers import Captured, Driver, ReadBack
+from engine.capabilities import Captured, ReadBack
+from engine.drivers import Driver
 from engine.parameters import param
 from engine.target import Node
 

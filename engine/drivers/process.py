@@ -14,7 +14,8 @@ from typing import Any
 import psutil
 
 from engine import processes, state
-from engine.drivers import Captured, Driver, Limit, ReadBack
+from engine.capabilities import Captured, Limit, ReadBack
+from engine.drivers import Driver
 from engine.errors import EngineError, Refused, Unreachable
 from engine.host import cgroups
 from engine.parameters import param

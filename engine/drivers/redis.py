@@ -8,7 +8,8 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 from engine import processes
-from engine.drivers import Captured, Driver, ReadBack
+from engine.capabilities import Captured, ReadBack
+from engine.drivers import Driver
 from engine.drivers._redis import (
     LOOK,
     TAKES_OVER,

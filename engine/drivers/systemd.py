@@ -10,7 +10,8 @@ from pathlib import Path
 import psutil
 
 from engine import processes
-from engine.drivers import Captured, Driver, Limit, ReadBack, _systemctl
+from engine.capabilities import Captured, Limit, ReadBack
+from engine.drivers import Driver, _systemctl
 from engine.errors import EngineError, Refused, Unreachable
 from engine.parameters import param
 from engine.processes import Identity, identity, status

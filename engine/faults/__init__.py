@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine.drivers import Captured, Needs, ReadBack
+from engine.capabilities import Captured, Needs, ReadBack
 from engine.parameters import param
 from engine.registry import Registry
 from engine.target import Node

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import psutil
 
-from engine.drivers import Captured, Family, Host, Needs, ReadBack, Wrap
+from engine.capabilities import Captured, Family, Host, Needs, ReadBack, Wrap
 from engine.errors import EngineError, Refused
 from engine.faults import Fault
 from engine.host import faketime, time_spaces, wrapping

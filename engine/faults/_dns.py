@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine import actor, processes
-from engine.drivers import Captured, Family, Host, Needs, ReadBack, Wrap
+from engine.capabilities import Captured, Family, Host, Needs, ReadBack, Wrap
 from engine.errors import EngineError, Refused
 from engine.faults import Fault, listed
 from engine.host import mounts, name_server, resolver, wrapping

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from engine.drivers import Captured, Needs, ReadBack
-from engine.drivers import Host as IsHere
-from engine.drivers import Restart as CanRestart
+from engine.capabilities import Captured, Needs, ReadBack
+from engine.capabilities import Host as IsHere
+from engine.capabilities import Restart as CanRestart
 from engine.errors import EngineError, Refused
 from engine.faults import Fault
 from engine.host.backups import Aside

@@ -4,7 +4,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine.drivers import Captured, Network, ReadBack
+from engine.capabilities import Captured, Network, ReadBack
 from engine.faults import Fault
 from engine.target import Node
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine import actor, state
-from engine.drivers import Act, Captured, ReadBack
+from engine.capabilities import Act, Captured, ReadBack
 from engine.errors import EngineError
 from engine.faults import Fault, listed
 from engine.parameters import param

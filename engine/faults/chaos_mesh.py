@@ -2,8 +2,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine.drivers import Apply as CanApply
-from engine.drivers import Captured, ReadBack
+from engine.capabilities import Apply as CanApply
+from engine.capabilities import Captured, ReadBack
 from engine.faults import Fault, listed
 from engine.parameters import param
 from engine.target import Node

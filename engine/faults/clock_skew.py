@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import units
-from engine.drivers import Captured
+from engine.capabilities import Captured
 from engine.errors import EngineError
 from engine.faults import listed
 from engine.faults._clock import _ClockFault

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import actor, units
-from engine.drivers import Captured, ReadBack
+from engine.capabilities import Captured, ReadBack
 from engine.faults import listed
 from engine.faults._clock import _ClockFault
 from engine.host import faketime

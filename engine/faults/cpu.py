@@ -9,8 +9,8 @@ from typing import Any, ClassVar
 import psutil
 
 from engine import actor, state, units
-from engine.drivers import Captured, Needs, ReadBack
-from engine.drivers import Host as IsHere
+from engine.capabilities import Captured, Needs, ReadBack
+from engine.capabilities import Host as IsHere
 from engine.errors import EngineError, Refused
 from engine.faults import Fault, listed
 from engine.parameters import param

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine import actor
-from engine.drivers import Captured, Needs, ReadBack
-from engine.drivers import Host as IsHere
-from engine.drivers import Kill as CanKill
+from engine.capabilities import Captured, Needs, ReadBack
+from engine.capabilities import Host as IsHere
+from engine.capabilities import Kill as CanKill
 from engine.errors import EngineError
 from engine.faults import Fault, listed
 from engine.parameters import param

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from engine.drivers import Captured, Family, Host, Needs, ReadBack
+from engine.capabilities import Captured, Family, Host, Needs, ReadBack
 from engine.errors import EngineError, Refused, Unreachable
 from engine.faults import Fault, listed
 from engine.parameters import param

@@ -2,8 +2,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine.drivers import Captured, ReadBack
-from engine.drivers import Evict as CanEvict
+from engine.capabilities import Captured, ReadBack
+from engine.capabilities import Evict as CanEvict
 from engine.faults import Fault, listed
 from engine.target import Node
 

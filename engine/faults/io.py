@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from engine import actor, state, units
-from engine.drivers import Captured, Needs, ReadBack
-from engine.drivers import Host as IsHere
+from engine.capabilities import Captured, Needs, ReadBack
+from engine.capabilities import Host as IsHere
 from engine.faults import Fault, listed
 from engine.host import reserves
 from engine.parameters import param

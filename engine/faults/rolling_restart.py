@@ -3,8 +3,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine.drivers import Captured, ReadBack
-from engine.drivers import Restart as CanRestart
+from engine.capabilities import Captured, ReadBack
+from engine.capabilities import Restart as CanRestart
 from engine.errors import EngineError
 from engine.faults import Fault, listed
 from engine.parameters import param

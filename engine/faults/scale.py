@@ -2,8 +2,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine.drivers import Captured, ReadBack
-from engine.drivers import Scale as CanScale
+from engine.capabilities import Captured, ReadBack
+from engine.capabilities import Scale as CanScale
 from engine.faults import Fault, listed
 from engine.parameters import param
 from engine.target import Node

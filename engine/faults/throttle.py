@@ -3,7 +3,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine import units
-from engine.drivers import Captured, Limit, ReadBack
+from engine.capabilities import Captured, Limit, ReadBack
 from engine.faults import Fault, listed
 from engine.parameters import param
 from engine.target import Node

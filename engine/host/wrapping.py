@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 
 from engine import processes
-from engine.drivers import Captured
+from engine.capabilities import Captured
 from engine.errors import EngineError, Refused, Unreachable
 from engine.processes import Identity, describe, identity, status
 from engine.target import Node, split_address

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from engine import undo
-from engine.drivers import Limit
+from engine.capabilities import Limit
 from engine.drivers.process import Process
 from engine.errors import Refused
 from engine.faults.throttle import Throttle
@@ -388,7 +388,7 @@ def test_a_read_only_mount_and_a_missing_right_are_told_in_words(mark: str) -> N
 
 
 def asked(before: list[str], first: str) -> str:
-    code = f"import os; from engine.drivers import Limit; from engine.drivers.process import Process; {first}"
+    code = f"import os; from engine.capabilities import Limit; from engine.drivers.process import Process; {first}"
     command = [*before, sys.executable, "-c", f"{code}\nprint(Process(pid=1).cannot(Limit))"]
     return subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT).stdout
 

@@ -13,8 +13,9 @@ import psutil
 import pytest
 
 from engine import drivers, undo, warden
-from engine.drivers import Isolate, Limit, Pause, docker
+from engine.capabilities import Isolate, Limit, Pause
 from engine.drivers import _docker_engine as containers
+from engine.drivers import docker
 from engine.drivers.docker import Docker
 from engine.errors import Refused, Unreachable
 from engine.faults import REGISTRY as FAULTS

@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from chaosboard import ports
-from engine import drivers, undo, warden
+from engine import capabilities, drivers, undo, warden
 from engine.drivers import _kubernetes_pods as pods
 from engine.drivers import _kubernetes_return as coming_back
 from engine.drivers import kubernetes
@@ -129,20 +129,20 @@ def test_an_api_that_is_away_is_told(server: Server, params: dict[str, Any], tmp
     url = f"http://127.0.0.1:{ports.choose(1)[0]}"
     away = Kubernetes(**{**params, "kubeconfig": server.kubeconfig(tmp_path / "away", url)}, pod="db-0")
     assert f"The Kubernetes API at {url} did not answer" in away.refusal(NODE)
-    assert "did not answer" in away.cannot(drivers.Kill)
-    assert "did not answer" in away.cannot(drivers.Apply)
+    assert "did not answer" in away.cannot(capabilities.Kill)
+    assert "did not answer" in away.cannot(capabilities.Apply)
     assert "No Kubernetes cluster is configured" in Kubernetes(kubeconfig="/no/such/file", pod="x").cannot(
-        drivers.Kill
+        capabilities.Kill
     )
 
 
 @pytest.mark.parametrize(
     ("capability", "denied"),
     [
-        (drivers.Kill, ("delete", "pods")), (drivers.Restart, ("watch", "pods")),
-        (drivers.Evict, ("create", "pods/eviction")), (drivers.Isolate, ("create", "networkpolicies")),
-        (drivers.Scale, ("patch", "deployments/scale")), (drivers.Cordon, ("patch", "nodes")),
-        (drivers.Exec, ("create", "pods/exec")),
+        (capabilities.Kill, ("delete", "pods")), (capabilities.Restart, ("watch", "pods")),
+        (capabilities.Evict, ("create", "pods/eviction")), (capabilities.Isolate, ("create", "networkpolicies")),
+        (capabilities.Scale, ("patch", "deployments/scale")), (capabilities.Cordon, ("patch", "nodes")),
+        (capabilities.Exec, ("create", "pods/exec")),
     ],
 )  # fmt: skip
 def test_a_missing_right_is_named(
@@ -164,7 +164,7 @@ def test_what_it_may_is_asked_once_for_a_page(
 ) -> None:
     monkeypatch.setattr(kubernetes, "REMEMBERS", 60.0)
     for _ in range(3):
-        assert web.cannot(drivers.Cordon) == ""
+        assert web.cannot(capabilities.Cordon) == ""
     assert len(server.asked("POST", "selfsubjectaccessreviews")) == 2
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from engine import drivers, undo
+from engine import capabilities, undo
 from engine.drivers import _kubernetes_chaos as chaos
 from engine.drivers import _kubernetes_nodes as nodes
 from engine.drivers.kubernetes import Kubernetes
@@ -391,7 +391,7 @@ def test_chaos_mesh_that_is_not_installed_is_told(server: Server, cluster: Clust
     with pytest.raises(Refused, match="The credentials may not delete networkchaos in namespace shop"):
         db.capture_resource(NODE, DELAY)
     cluster.chaos_mesh = False
-    assert "not installed" in db.cannot(drivers.Apply)
+    assert "not installed" in db.cannot(capabilities.Apply)
     with pytest.raises(Refused, match="Chaos Mesh is not installed in this cluster"):
         db.capture_resource(NODE, DELAY)
 

@@ -10,7 +10,7 @@ from typing import Any
 import psutil
 import pytest
 
-from engine import drivers, undo
+from engine import capabilities, drivers, undo
 from engine.drivers import _systemctl
 from engine.drivers.systemd import Systemd
 from engine.target import Node
@@ -208,7 +208,9 @@ def test_a_host_without_systemd_says_so(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.setenv("PATH", "/nowhere")
     assert "systemd" in one.refusal(Node("one", "127.0.0.1:1"))
     here = Node("one", "127.0.0.1:1", control="systemd", control_params={"unit": "web"})
-    assert "systemd" in drivers.lacks(here, drivers.Kill) or "systemctl" in drivers.lacks(here, drivers.Kill)
+    assert "systemd" in drivers.lacks(here, capabilities.Kill) or "systemctl" in drivers.lacks(
+        here, capabilities.Kill
+    )
 
 
 @pytest.mark.parametrize(

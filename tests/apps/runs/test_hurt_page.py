@@ -6,7 +6,7 @@ import pytest
 
 from apps.runs import services
 from engine import undo
-from engine.drivers import ReadBack
+from engine.capabilities import ReadBack
 from engine.drivers.memory import Memory
 from engine.faults.kill import Kill
 from engine.target import Node
