@@ -24,6 +24,7 @@ Faults = dict[str, dict[str, Any]]
 ON_PROCESSES: Faults = {
     "kill": {}, "pause": {}, "restart": {}, "stop": {}, "crash-loop": {"lives": "300ms", "down": "200ms"},
     "descriptors": {}, "throttle": {"cpu": 0.2}, "clock-skew": {}, "clock-strobe": {"every": "500ms"},
+    "dns-failure": {"mode": "timeout"}, "dns-delay": {"delay": "200ms"},
 }  # fmt: skip
 ON_HOSTS: Faults = {
     "cpu": {"load": "30%", "workers": 1}, "memory": {"size": "32MiB"}, "io": {"file_size": "4MiB"},
