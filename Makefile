@@ -21,6 +21,7 @@ up: $(BOARD)
 
 test: $(TOOLS)
 	@.ci/package chromium chromium 'the browser test'
+	@.ci/npm tests/clients
 	@BIN=$(BIN) .ci/test $(TESTS)
 
 lint: $(TOOLS)

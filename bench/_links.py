@@ -49,7 +49,7 @@ def direct(upstream: int) -> Iterator[Way]:
 def ours(upstream: int) -> Iterator[Way]:
     port = ports.choose(1)[0]
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "engine", "proxy", "--state", folder]
+        command = [sys.executable, "-m", "engine", "proxy", "--api", "none", "--state", folder]
         with _process(command) as process:
             proxy.wait(Path(folder))
             link = {"do": "open", "listen": f"127.0.0.1:{port}", "upstream": f"127.0.0.1:{upstream}"}

@@ -218,13 +218,13 @@ def start(how: dict[str, Any]) -> Identity:
     return one
 
 
-def start_part(command: str, part: str, folder: Path) -> None:
-    """Starts `python -m engine COMMAND` on a state directory, as a part that outlives whoever starts it."""
+def start_part(command: str, part: str, folder: Path, *options: str) -> None:
+    """Starts `python -m engine COMMAND OPTIONS` on a state directory, as a part that outlives whoever starts it."""
     folder.mkdir(parents=True, exist_ok=True)
     environ = {**os.environ, OWNER: str(folder), PART: part}
     with open(folder / f"{command}.log", "ab") as log:
         subprocess.Popen(
-            [sys.executable, "-m", "engine", command, "--state", str(folder)],
+            [sys.executable, "-m", "engine", command, "--state", str(folder), *options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True,
             cwd=Path(__file__).resolve().parents[1],
         )  # fmt: skip

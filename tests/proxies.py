@@ -57,7 +57,7 @@ class Proxy:
 @contextmanager
 def running(folder: Path) -> Iterator[Proxy]:
     api = f"127.0.0.1:{ports.choose(1)[0]}"
-    command = [sys.executable, "-m", "engine", "proxy", "--state", str(folder)]
+    command = [sys.executable, "-m", "engine", "proxy", "--api", api, "--state", str(folder)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
         try:
             orders.wait(folder)

@@ -58,7 +58,7 @@ def ensure(folder: Path) -> bool:
         return False
     except Unreachable:
         pass
-    start_part("proxy", "links", folder)
+    start_part("proxy", "links", folder, "--api", "none")
     wait(folder)
     return True
 

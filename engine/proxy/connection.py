@@ -16,7 +16,7 @@ _AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset
 
 
 class Connection:
-    __slots__ = ("closed", "down", "link", "loop", "node", "up", "user")
+    __slots__ = ("began", "closed", "down", "link", "loop", "node", "up", "user")
 
     def __init__(self, link: "Link", user: socket.socket, loop: Loop) -> None:
         self.link, self.loop = link, loop
@@ -25,6 +25,7 @@ class Connection:
         self.up: Flow | None = None  # from the client to the node
         self.down: Flow | None = None
         self.closed = False
+        self.began = loop.now  # monotonic nanoseconds
         user.setblocking(False)
 
     def connect(self, address: "Address") -> None:

@@ -31,7 +31,7 @@ _VIEW = memoryview(_BUFFER)
 
 class Flow:
     __slots__ = (
-        "_backlog", "_busy", "_closing", "_pipe", "_receive", "_send", "_sink", "_sink_fd", "_source_fd",
+        "_backlog", "_busy", "_closing", "_early", "_pipe", "_receive", "_send", "_sink", "_sink_fd", "_source_fd",
         "_spared", "_unread", "_version", "backlog", "chain", "connection", "done", "ended", "held",
         "loop", "pending", "side", "stuck",
     )  # fmt: skip
@@ -51,7 +51,7 @@ class Flow:
         self._backlog: deque[bytes] | None = None  # what the sink would not take yet
         self.backlog = 0  # its bytes
         self._pipe: pipes.Pipe | None = None
-        self.stuck = self._unread = self._busy = self._closing = False
+        self.stuck = self._unread = self._busy = self._closing = self._early = False
         self.done = False  # its end has been passed on
 
     # What the sockets say
@@ -284,6 +284,12 @@ class Flow:
         else:
             self.end()
 
+    def finish_early(self, stage: "Stage") -> None:
+        """`stage` lets no more pass: what has passed it still arrives, and then the connection is closed."""
+        if not self._early:
+            self._early = self.ended = True
+            stage.next.end()
+
     def end(self) -> None:
         """All has come through the chain, and nothing will come after it."""
         if self.stuck or self._closing:
@@ -297,7 +303,7 @@ class Flow:
             self._sink.shutdown(socket.SHUT_WR)
         except OSError:
             return self.connection.abort()
-        return self.connection.half_closed(self)
+        return self.connection.close() if self._early else self.connection.half_closed(self)
 
     def clear(self) -> None:
         """The connection is gone: lets go of everything."""

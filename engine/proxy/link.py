@@ -5,12 +5,12 @@ import itertools
 import socket
 
 from engine.proxy.connection import Connection
+from engine.proxy.listening import listen_on, name_of
 from engine.proxy.loop import Loop
 from engine.proxy.side import Side
 from engine.proxy.toxics import Toxic
-from engine.proxy.upstream import Address, Resolver, look_up
+from engine.proxy.upstream import Address, Resolver
 
-BACKLOG = 4096
 AT_ONCE = 64  # connections accepted, or looked at after an order, before others come
 TOO_MANY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 PAUSE = 0.1  # seconds without accepting, where no more files can be open
@@ -26,6 +26,7 @@ class Link:
         self._loop, self._resolver = loop, resolver
         self._waiting: list[Connection] = []  # for the end of a cut
         self._listener: socket.socket | None = None
+        self._asked = listen
 
     @property
     def enabled(self) -> bool:
@@ -35,23 +36,15 @@ class Link:
         """Listens; raises OSError where it cannot."""
         if self._listener is not None:
             return
-        found = look_up(self.listen)
-        if found is None:
-            raise OSError(errno.EADDRNOTAVAIL, f"no such address: {self.listen}")
-        family, where = found
-        listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(where)
-            listener.listen(BACKLOG)
-        except OSError:
-            listener.close()
-            raise
-        host, port = listener.getsockname()[:2]
-        self.listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        self._listener = listener
+        self._asked = self.listen
+        self._listener = listener = listen_on(self.listen)
+        self.listen = name_of(listener)
         self._loop.pace.tell(self, bool(self.toxics()))
         self._loop.watch(listener.fileno(), self._accept)
+
+    def listens_on(self, address: str) -> bool:
+        """Whether `address` is where it listens, or what it was asked to listen on."""
+        return address in (self.listen, self._asked)
 
     def stop(self) -> None:
         """Listens no more, and drops every connection."""

@@ -4,19 +4,28 @@ import contextlib
 import fcntl
 import gc
 import resource
-import socket
 from pathlib import Path
 
 from engine import proxy
+from engine.errors import Refused
+from engine.proxy.api import Api
+from engine.proxy.listening import listen_at, listen_on, name_of
 from engine.proxy.loop import Loop
 from engine.proxy.orders import Orders
+from engine.proxy.proxies import Proxies
 from engine.proxy.talk import Listener
 from engine.proxy.upstream import Resolver
 
 FILES = 1 << 20  # open files asked for; each connection takes two
+USUAL = "127.0.0.1:8474"  # where Toxiproxy's clients look for it
+NOWHERE = "none"
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, api: str | None = None) -> None:
+    """Serves until it is ended. `api` is where the HTTP API listens; None is the usual place, if it is free.
+
+    Raises Refused where the API cannot listen on the place that was named.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "proxy.lock", "w") as lock:
         try:
@@ -25,18 +34,34 @@ def main(folder: Path) -> None:
             print("A link proxy runs for this state directory already.")
             return
         with contextlib.suppress(KeyboardInterrupt):
-            _serve(folder)
+            _serve(folder, api)
 
 
-def _serve(folder: Path) -> None:
+def _serve(folder: Path, api: str | None) -> None:
     loop = Loop()
     resolver = Resolver(loop)
+    _serve_api(loop, Api(Proxies(loop, resolver)), api)
     orders = Orders(folder, loop, resolver)
     orders.open_again()
-    Listener(loop, _unix_listener(proxy.path(folder)), orders.answer)
+    Listener(loop, listen_at(proxy.path(folder)), orders.answer)
     _settle()
     print("The link proxy is up.", flush=True)
     loop.run()
+
+
+def _serve_api(loop: Loop, api: Api, where: str | None) -> None:
+    if where == NOWHERE:
+        return
+    try:
+        listener = listen_on(where or USUAL)
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        if where:
+            raise Refused(f"The HTTP API cannot listen on {where}: {why}.", "Choose another --api.") from None
+        print(f"The HTTP API is not served: {USUAL}: {why}.", flush=True)
+        return
+    Listener(loop, listener, api.answer)
+    print(f"The HTTP API is at http://{name_of(listener)}.", flush=True)
 
 
 def _settle() -> None:
@@ -53,12 +78,3 @@ def _raise_limit() -> None:
             with contextlib.suppress(OSError, ValueError):
                 return resource.setrlimit(resource.RLIMIT_NOFILE, wanted)
     return None
-
-
-def _unix_listener(path: Path) -> socket.socket:
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
-    path.chmod(0o600)
-    listener.listen(128)
-    return listener

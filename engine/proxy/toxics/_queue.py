@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from engine.proxy.flow import Flow
 
 
+BURST = 256  # pieces given on in a row, before others come
+
+
 class _Queue(Stage):
     def __init__(self, flow: "Flow", toxic: Toxic) -> None:
         super().__init__(flow, toxic)
@@ -29,7 +32,9 @@ class _Queue(Stage):
     def _tick(self) -> None:
         self._timer = None
         waiting, now = self.waiting, self.flow.loop.instant()
-        while waiting and waiting[0][0] <= now:
+        for _ in range(BURST):
+            if not waiting or waiting[0][0] > now:
+                break
             self._give(waiting.popleft()[1])
         if waiting:
             self._timer = self.flow.loop.at(waiting[0][0], self._tick)
