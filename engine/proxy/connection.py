@@ -56,9 +56,9 @@ class Connection:
         self.down = Flow(self, self.link.down, node, self.user, self.loop)
         self.loop.rewatch(node.fileno(), self._node_says)
         self.loop.watch(self.user.fileno(), self._user_says)
-        for flow in (self.up, self.down):
+        for flow in self.flows():
             if flow.side.toxics:
-                flow.refit()
+                flow.look()
 
     def _user_says(self, mask: int) -> None:
         down, up = self.down, self.up

@@ -7,13 +7,13 @@ Both sockets are watched for changes only. So whoever does not read to the end o
 `unread`, and whoever could not write all of it sets `stuck`.
 """
 
-import os
-import random
 import socket
 from collections import deque
 from typing import TYPE_CHECKING
 
 from engine.proxy import pipes
+from engine.proxy.bulk import Bulk
+from engine.proxy.chain import refit
 from engine.proxy.loop import Loop
 
 if TYPE_CHECKING:
@@ -23,17 +23,33 @@ if TYPE_CHECKING:
 
 SIZE = 128 * 1024  # bytes of one read; who fills it sends in bulk
 ROUNDS = 16  # reads in a row, before others come
-ENOUGH = 8 << 20  # bytes that may wait in a disturbed flow; more wait in the sender's socket
-IDLE = 1.0  # seconds after which a flow that has passed nothing in bulk gives its pipe back
 _BUFFER = bytearray(SIZE)  # one is enough: what is read is passed on, or copied, at once
 _VIEW = memoryview(_BUFFER)
 
 
 class Flow:
     __slots__ = (
-        "_backlog", "_busy", "_closing", "_early", "_pipe", "_receive", "_send", "_sink", "_sink_fd", "_source_fd",
-        "_spared", "_unread", "_version", "backlog", "chain", "connection", "done", "ended", "held",
-        "loop", "pending", "side", "stuck",
+        "_backlog",
+        "_closing",
+        "_early",
+        "_receive",
+        "_send",
+        "_sink",
+        "_source_fd",
+        "backlog",
+        "bulk",
+        "chain",
+        "connection",
+        "done",
+        "ended",
+        "held",
+        "loop",
+        "pending",
+        "side",
+        "spared",
+        "stuck",
+        "unread",
+        "version",
     )  # fmt: skip
 
     def __init__(
@@ -41,17 +57,17 @@ class Flow:
     ) -> None:
         self.connection, self.side, self.loop = connection, side, loop
         self._receive, self._send, self._sink = source.recv_into, sink.send, sink
-        self._source_fd, self._sink_fd = source.fileno(), sink.fileno()
-        self._version = 0  # of the side's toxics, as this flow knows them
+        self._source_fd = source.fileno()
+        self.version = 0  # of the side's toxics, as this flow knows them
         self.chain: tuple[Stage, ...] = ()
-        self._spared: set[Toxic] | None = None  # toxics that the dice kept from this flow
+        self.spared: set[Toxic] | None = None  # toxics that the dice kept from this flow
         self.held = False  # a cut: nothing is read, nothing is written
         self.ended = False  # the source has no more
         self.pending = 0  # bytes that wait in the chain
         self._backlog: deque[bytes] | None = None  # what the sink would not take yet
         self.backlog = 0  # its bytes
-        self._pipe: pipes.Pipe | None = None
-        self.stuck = self._unread = self._busy = self._closing = self._early = False
+        self.bulk: Bulk | None = None
+        self.stuck = self.unread = self._closing = self._early = False
         self.done = False  # its end has been passed on
 
     # What the sockets say
@@ -60,14 +76,14 @@ class Flow:
         """The source has something; where `over` is true its end is near, so it is read to the end."""
         if self.connection.closed:
             return None
-        if self._version != self.side.version:
-            self.refit()
+        if self.version != self.side.version:
+            refit(self)
         if self.chain:
             return self._read_through(over)
         if self.stuck or self.ended:
-            self._unread = True
+            self.unread = True
             return None
-        if self._pipe is not None:
+        if self.bulk is not None:
             return self._splice()
         side, receive = self.side, self._receive
         while True:
@@ -81,7 +97,7 @@ class Flow:
                 return self.finish()
             side.received += size
             if not self._pass(size):
-                self._unread = True
+                self.unread = True
                 return None
             if size == SIZE:
                 return self._splice()
@@ -105,8 +121,8 @@ class Flow:
 
     def writable(self) -> None:
         """The sink may take more."""
-        if self._version != self.side.version:
-            self.refit()
+        if self.version != self.side.version:
+            refit(self)
         if not self.stuck or self.held:
             return
         self.stuck = False
@@ -119,62 +135,25 @@ class Flow:
             return
         if self._closing:
             self._shut()
-        elif self._pipe is not None:
+        elif self.bulk is not None:
             self._splice()
         else:
             self.resume()
 
     def resume(self) -> None:
         """Goes on reading, where there was more than could be taken."""
-        if self._unread and not self.connection.closed:
-            self._unread = False
+        if self.unread and not self.connection.closed:
+            self.unread = False
             self.read(1)
 
-    # Undisturbed, in bulk
-
     def _splice(self) -> None:
-        if self._pipe is None:
-            self._pipe = pipes.take()
-            if self._pipe is None:
-                self._unread = True
+        if self.bulk is None:
+            pipe = pipes.take()
+            if pipe is None:
+                self.unread = True
                 return self.loop.soon(self.resume)
-            self.loop.after(IDLE, self._relax)
-        pipe, side, source, sink = self._pipe, self.side, self._source_fd, self._sink_fd
-        self._busy = True
-        for _ in range(ROUNDS):
-            try:
-                if not pipe.held:
-                    pipe.held = os.splice(source, pipe.inlet, pipes.SIZE, flags=os.SPLICE_F_NONBLOCK)
-                    if not pipe.held:
-                        return self.finish()
-                    side.received += pipe.held
-            except BlockingIOError:
-                return None
-            except OSError:
-                return self.connection.abort()
-            try:
-                sent = os.splice(pipe.outlet, sink, pipe.held, flags=os.SPLICE_F_NONBLOCK)
-            except BlockingIOError:
-                self.stuck = self._unread = True
-                return None
-            except OSError:
-                return self.connection.abort()
-            side.sent += sent
-            pipe.held -= sent
-        self._unread = True
-        return self.loop.soon(self.resume)
-
-    def _relax(self) -> None:
-        """An idle connection holds no pipe."""
-        pipe = self._pipe
-        if pipe is None:
-            return
-        if self._busy or pipe.held:
-            self._busy = False
-            self.loop.after(IDLE, self._relax)
-        else:
-            self._pipe = None
-            pipes.give_back(pipe)
+            self.bulk = Bulk(self, pipe, self._source_fd, self._sink.fileno())
+        return self.bulk.run()
 
     # Disturbed
 
@@ -183,7 +162,7 @@ class Flow:
             if self.ended:
                 return None
             if self.held or self.pending + self.backlog >= min(stage.enough for stage in self.chain):
-                self._unread = True
+                self.unread = True
                 return None
             try:
                 size = self._receive(_BUFFER)
@@ -199,58 +178,20 @@ class Flow:
                 return None
             if not self.chain:
                 break
-        self._unread = True
+        self.unread = True
         return self.loop.soon(self.resume)
 
     def look(self) -> None:
-        """Looks whether the toxics have changed."""
-        if self._version != self.side.version:
-            self.refit()
+        """Looks whether the toxics of its side have changed."""
+        if self.version != self.side.version:
+            refit(self)
 
-    def refit(self) -> None:
-        """The toxics of the side have changed: gone ones give on what they hold, new ones begin."""
-        side = self.side
-        self._version = side.version
-        old = {stage.toxic: stage for stage in self.chain}
-        wanted = [toxic for toxic in side.toxics if toxic in old or self._applies(toxic)]
-        wanted.sort(key=lambda toxic: toxic.kind.last)
-        gone = [stage for stage in self.chain if stage.toxic not in wanted]
-        if self._pipe is not None and wanted:
-            self._undo_splicing(self._pipe)
-        stages = [old.get(toxic) or toxic.kind(self, toxic) for toxic in wanted]
-        self.held = any(stage.holds for stage in stages)
-        for stage in gone:
-            stage.release()
-        if self.connection.closed:
-            return
-        self.chain = tuple(stages)
-        for stage, after in zip(stages, [*stages[1:], self], strict=False):
-            stage.next = after  # type: ignore[assignment]
-        for stage in stages:
-            if stage.toxic not in old:
-                stage.start(next((one for one in gone if one.toxic is stage.toxic.before), None))
-        if gone:
-            self._unread = True
-            self.loop.soon(self.writable if self.stuck else self.resume)
-
-    def _applies(self, toxic: "Toxic") -> bool:
-        if toxic.toxicity >= 1:
-            return True
-        if self._spared is None:
-            self._spared = set()
-        self._spared &= set(self.side.toxics)
-        if toxic not in self._spared:
-            if random.random() < toxic.toxicity:
-                return True
-            self._spared.add(toxic)
-        return False
-
-    def _undo_splicing(self, pipe: pipes.Pipe) -> None:
-        self._pipe = None
-        if pipe.held:
-            self._keep(pipe.drain())
-            self.loop.soon(self.writable)  # the sink may have room already, and would not say so again
-        pipes.give_back(pipe)
+    def stop_splicing(self) -> None:
+        if self.bulk is not None:
+            held, self.bulk = self.bulk.end(), None
+            if held:
+                self._keep(held)
+                self.loop.soon(self.writable)  # the sink may have room already, and would not say so again
 
     # The end of the chain
 
@@ -310,6 +251,6 @@ class Flow:
         for stage in self.chain:
             stage.stop()
         self.chain, self._backlog, self.backlog, self.pending = (), None, 0, 0
-        if self._pipe is not None:
-            pipes.give_back(self._pipe)
-            self._pipe = None
+        if self.bulk is not None:
+            self.bulk.drop()
+            self.bulk = None
