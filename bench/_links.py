@@ -38,6 +38,7 @@ class Way(NamedTuple):
     name: str
     port: int
     pid: int | None
+    folder: str = ""  # the state directory of ours
 
 
 @contextmanager
@@ -54,7 +55,7 @@ def ours(upstream: int) -> Iterator[Way]:
             proxy.wait(Path(folder))
             link = {"do": "open", "listen": f"127.0.0.1:{port}", "upstream": f"127.0.0.1:{upstream}"}
             proxy.call(Path(folder), link)
-            yield Way("ours", port, process.pid)
+            yield Way("ours", port, process.pid, folder)
 
 
 @contextmanager

@@ -1,15 +1,15 @@
-"""What the link proxy costs while it does no harm: ours beside direct, HAProxy and nginx stream.
+"""The link proxy: what it costs while it does no harm, beside its peers; and how exact and large it is.
 
-    python -m bench.proxy [--rounds 3]      (make bench ONLY=proxy)
+    python -m bench.proxy [PART …] [--rounds 3]      (make bench ONLY=proxy)
 
-Every figure is the median of the rounds; in each round all ways are measured one after the other.
+Every figure of the cost is the median of the rounds; in each round all ways are measured one after the other.
 """
 
 import argparse
 import csv
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from statistics import median
 from typing import NamedTuple
@@ -17,6 +17,8 @@ from typing import NamedTuple
 import psutil
 
 from bench import _links as links
+from bench import _many as many
+from bench import _timing as timing
 from bench._servers import ROOT, _wait_for
 from chaosboard import ports
 
@@ -152,12 +154,32 @@ def compare(found: dict[str, dict[str, float]]) -> bool:
     return good
 
 
+def cost(rounds: int) -> bool:
+    found = table(rounds)
+    show(found)
+    return compare(found)
+
+
+PARTS: dict[str, Callable[[int], bool]] = {
+    "cost": cost,
+    "accuracy": lambda _: timing.accuracy(),
+    "orders": lambda _: timing.orders(),
+    "idle": lambda _: many.idle(),
+    "leak": lambda _: many.leak(),
+}
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
-    found = table(parser.parse_args().rounds)
-    show(found)
-    return 0 if compare(found) else 1
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all if none")
+    told = parser.parse_args()
+    good = True
+    for name, part in PARTS.items():
+        if name in (told.parts or PARTS):
+            print(f"proxy, {name}:", flush=True)
+            good &= part(told.rounds)
+    return 0 if good else 1
 
 
 if __name__ == "__main__":

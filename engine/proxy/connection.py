@@ -5,6 +5,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
+from engine.proxy import files
 from engine.proxy.flow import Flow
 from engine.proxy.loop import IN_OR_OVER, OUT, OVER, Loop
 
@@ -99,6 +100,7 @@ class Connection:
             return
         self.closed = True
         self.link.connections.discard(self)
+        files.give_back(2)
         for flow in self.flows():
             flow.clear()
         self.up = self.down = None  # no cycle is left behind

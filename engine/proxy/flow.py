@@ -163,6 +163,8 @@ class Flow:
                 return None
             if self.held or self.pending + self.backlog >= min(stage.enough for stage in self.chain):
                 self.unread = True
+                if self.held:
+                    self.side.holding.add(self)
                 return None
             try:
                 size = self._receive(_BUFFER)
@@ -183,8 +185,10 @@ class Flow:
 
     def look(self) -> None:
         """Looks whether the toxics of its side have changed."""
-        if self.version != self.side.version:
+        if self.version != self.side.version and not self.connection.closed:
             refit(self)
+        if self.held and (self.unread or self.pending):
+            self.side.holding.add(self)
 
     def stop_splicing(self) -> None:
         if self.bulk is not None:
@@ -250,6 +254,7 @@ class Flow:
         """The connection is gone: lets go of everything."""
         for stage in self.chain:
             stage.stop()
+        self.side.holding.discard(self)
         self.chain, self._backlog, self.backlog, self.pending = (), None, 0, 0
         if self.bulk is not None:
             self.bulk.drop()

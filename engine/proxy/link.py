@@ -4,6 +4,7 @@ import errno
 import itertools
 import socket
 
+from engine.proxy import files
 from engine.proxy.connection import Connection
 from engine.proxy.listening import listen_on, name_of
 from engine.proxy.loop import Loop
@@ -13,7 +14,6 @@ from engine.proxy.upstream import Address, Resolver
 
 AT_ONCE = 64  # connections accepted, or looked at after an order, before others come
 TOO_MANY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-PAUSE = 0.1  # seconds without accepting, where no more files can be open
 
 
 class Link:
@@ -26,6 +26,7 @@ class Link:
         self._loop, self._resolver = loop, resolver
         self._waiting: list[Connection] = []  # for the end of a cut
         self._listener: socket.socket | None = None
+        self._telling = False
         self._asked = listen
 
     @property
@@ -62,13 +63,17 @@ class Link:
         for _ in range(AT_ONCE):
             if self._listener is None:
                 return
+            if not files.take(2):
+                self._loop.after(files.PAUSE, self._accept)  # they wait in the kernel
+                return
             try:
                 user, _ = self._listener.accept()
-            except BlockingIOError:
-                return
             except OSError as error:
+                files.give_back(2)
+                if isinstance(error, BlockingIOError):
+                    return
                 if error.errno in TOO_MANY:
-                    self._loop.after(PAUSE, self._accept)
+                    self._loop.after(files.PAUSE, self._accept)
                     return
                 continue  # the client is gone already
             self._begin(Connection(self, user, self._loop))
@@ -108,16 +113,28 @@ class Link:
     def remove(self, *toxics: Toxic) -> None:
         for toxic in toxics:
             self.side(toxic.stream).remove(toxic)
-        self._changed()
+        if toxics:
+            self._changed()
 
     def _changed(self) -> None:
-        """Each flow sees a change when something comes; this tells those to which nothing comes."""
+        """Each flow sees a change when something comes; those to which nothing comes are told."""
         self._loop.pace.tell(self, bool(self.toxics()))
+        if not self._telling:
+            self._telling = True
+            self._loop.soon(self._tell)
+
+    def _tell(self) -> None:
+        """Those first that hold something back, then the others, some at a time."""
+        self._telling = False
         if not self.up.cut():
             waiting, self._waiting = self._waiting, []
             for connection in waiting:
                 if not connection.closed:
                     self._begin(connection)
+        for side in (self.up, self.down):
+            holding, side.holding = side.holding, set()
+            for flow in holding:
+                flow.look()
         left = iter(list(self.connections))
 
         def tell() -> None:

@@ -22,6 +22,11 @@ EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
 _LEVEL = select.EPOLLIN
 _ABSOLUTE = 1
 _FAR = 1 << 62
+WAKE = 40_000  # ns that it takes at least, until what was slept for is seen here and elsewhere
+LONGEST = 150_000  # ns that are believed
+LEAD = 150_000  # ns by which the timer is set early
+ASLEEP = 1_000_000  # ns after which a processor may have gone to sleep
+MOST = 512  # events at once
 
 
 class Timer:
@@ -38,7 +43,7 @@ class Timer:
 
 
 class Loop:
-    """`now` is the monotonic time, in nanoseconds, at which the events at hand were fetched."""
+    """`now` is when the events at hand happened, as nearly as can be told, in monotonic nanoseconds."""
 
     def __init__(self) -> None:
         if not hasattr(select, "epoll"):
@@ -51,7 +56,7 @@ class Loop:
         self._foreign: deque[Callable[[], None]] = deque()
         self._alarm = _Alarm()
         self._bell = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
-        self.pace = Pace()
+        self.pace = Pace(self.after)
         self.now = time.monotonic_ns()
         self.watch(self._alarm.fd, lambda mask: self._alarm.heard(), _LEVEL)
         self.watch(self._bell, lambda mask: self._answer(), _LEVEL)
@@ -96,23 +101,35 @@ class Loop:
         os.eventfd_write(self._bell, 1)
 
     def run(self) -> None:
-        poll, handlers, clock = self._epoll.poll, self._handlers, time.monotonic_ns
+        handlers, clock = self._handlers, time.monotonic_ns
         while True:
-            if self._next:
-                events = poll(0, 512)
-            else:
-                if self._line:
-                    self._alarm.set(self._line[0][0])
-                events = poll(-1, 512)
-            self.now = clock()
-            for fd, mask in events:
+            for fd, mask in self._gather() if self._next else self._sleep():
                 handler = handlers.get(fd)
                 if handler is not None:
                     handler(mask)
-            if self._line and self._line[0][0] <= self.now:
+            if self._line and self._line[0][0] <= clock():
                 self._ring()
             for _ in range(len(self._next)):
                 self._next.popleft()()
+
+    def _gather(self) -> list[tuple[int, int]]:
+        """The events at hand, without waiting for one."""
+        events = self._epoll.poll(0, MOST)
+        self.now = time.monotonic_ns()
+        return events
+
+    def _sleep(self) -> list[tuple[int, int]]:
+        """Events, when there are some. What woke it happened a little before it was awake."""
+        alarm, clock = self._alarm, time.monotonic_ns
+        if self._line:
+            alarm.set(self._line[0][0])
+        began = clock()
+        events = self._epoll.poll(-1, MOST)
+        woke = clock()
+        self.now = woke - (alarm.lag if woke - began > ASLEEP else WAKE)
+        if alarm.early and len(events) == 1 and events[0][0] == alarm.fd:
+            alarm.wait(woke)
+        return events
 
     def _ring(self) -> None:
         line, pop = self._line, heapq.heappop
@@ -129,23 +146,38 @@ class Loop:
 
 
 class _Alarm:
-    """One timer of the kernel, set to the next instant that matters. Python has none before 3.13."""
+    """One timer of the kernel, set to the next instant that matters. Python has none before 3.13.
+
+    A processor that sleeps takes its time to wake: where it has slept, the timer is set a little `early`,
+    and the rest is waited for awake.
+    """
 
     def __init__(self) -> None:
         fd = timer_fd(_FAR, 0)
         if fd is None:
             raise EngineError("The link proxy needs Linux: there is no timerfd on this system.")
-        self.fd, self._set = fd, _FAR
+        self.fd, self._set, self._last = fd, _FAR, 0
+        self.early = False
+        self.lag = WAKE  # ns that it took to wake, of late
         self._settime = ctypes.CDLL(None).timerfd_settime
         self._settime.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
     def set(self, due: int) -> None:
         if due != self._set:
             self._set = due
-            due = max(due, 1)  # zero would disarm it
+            lead = LEAD if due - self._last > ASLEEP else 0
+            self.early = lead > 0
+            due = max(due - lead, 1)  # zero would disarm it
             self._settime(self.fd, _ABSOLUTE, struct.pack("qqqq", 0, 0, due // NS, due % NS), None)
+
+    def wait(self, woke: int) -> None:
+        """Until it is time; `woke` shows how long it took to wake up."""
+        lag = min(max(woke - self._set + LEAD, WAKE), LONGEST)
+        self.lag += (lag - self.lag) // 8
+        while time.monotonic_ns() < self._set:
+            pass
 
     def heard(self) -> None:
         with contextlib.suppress(BlockingIOError):
             os.read(self.fd, 8)
-        self._set = _FAR
+        self._last, self._set, self.early = self._set, _FAR, False

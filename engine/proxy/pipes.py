@@ -4,6 +4,8 @@ import contextlib
 import fcntl
 import os
 
+from engine.proxy import files
+
 SIZE = 1 << 20  # bytes; the most that Linux gives everybody
 KEPT = 32
 
@@ -28,6 +30,7 @@ class Pipe:
         return found
 
     def close(self) -> None:
+        files.give_back(2)
         os.close(self.outlet)
         os.close(self.inlet)
 
@@ -39,9 +42,12 @@ def take() -> Pipe | None:
     """None where no more files can be open: then it is copied."""
     if _IDLE:
         return _IDLE.pop()
+    if not files.take(2):
+        return None
     try:
         return Pipe()
     except OSError:
+        files.give_back(2)
         return None
 
 

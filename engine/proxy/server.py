@@ -3,11 +3,11 @@
 import contextlib
 import fcntl
 import gc
-import resource
 from pathlib import Path
 
 from engine import proxy
 from engine.errors import Refused
+from engine.proxy import files
 from engine.proxy.api import Api
 from engine.proxy.listening import listen_at, listen_on, name_of
 from engine.proxy.loop import Loop
@@ -16,7 +16,6 @@ from engine.proxy.proxies import Proxies
 from engine.proxy.talk import Listener
 from engine.proxy.upstream import Resolver
 
-FILES = 1 << 20  # open files asked for; each connection takes two
 USUAL = "127.0.0.1:8474"  # where Toxiproxy's clients look for it
 NOWHERE = "none"
 
@@ -41,10 +40,10 @@ def _serve(folder: Path, api: str | None) -> None:
     loop = Loop()
     resolver = Resolver(loop)
     _serve_api(loop, Api(Proxies(loop, resolver)), api)
+    _settle()
     orders = Orders(folder, loop, resolver)
     orders.open_again()
     Listener(loop, listen_at(proxy.path(folder)), orders.answer)
-    _settle()
     print("The link proxy is up.", flush=True)
     loop.run()
 
@@ -66,15 +65,6 @@ def _serve_api(loop: Loop, api: Api, where: str | None) -> None:
 
 def _settle() -> None:
     """Many files, and nothing that stops it to look for garbage."""
-    _raise_limit()
+    files.raise_limit()
     gc.collect()
     gc.disable()  # connections hold no cycles once they are closed
-
-
-def _raise_limit() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for wanted in ((FILES, FILES), (hard, hard)):
-        if soft < wanted[0]:
-            with contextlib.suppress(OSError, ValueError):
-                return resource.setrlimit(resource.RLIMIT_NOFILE, wanted)
-    return None

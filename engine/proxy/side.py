@@ -1,6 +1,11 @@
 """One direction of a link: the toxics on it, and what has passed."""
 
+from typing import TYPE_CHECKING
+
 from engine.proxy.toxics import Toxic
+
+if TYPE_CHECKING:
+    from engine.proxy.flow import Flow
 
 
 class Side:
@@ -9,12 +14,13 @@ class Side:
     `version` changes with the toxics: each flow sees by it that it must look at them again.
     """
 
-    __slots__ = ("received", "sent", "stream", "toxics", "version")
+    __slots__ = ("holding", "received", "sent", "stream", "toxics", "version")
 
     def __init__(self, stream: str) -> None:
         self.stream = stream
         self.toxics: list[Toxic] = []
         self.version = 0
+        self.holding: set[Flow] = set()  # flows that hold something back, because of a cut
         self.received = self.sent = 0  # bytes
 
     def add(self, toxic: Toxic) -> None:

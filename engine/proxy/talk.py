@@ -4,6 +4,7 @@ import contextlib
 import socket
 from collections.abc import Callable
 
+from engine.proxy import files
 from engine.proxy.loop import IN_OR_OVER, OUT, Loop
 
 SILENCE = 60.0  # seconds after which a caller that says nothing is let go
@@ -21,11 +22,14 @@ class Listener:
         listener.setblocking(False)
         loop.watch(listener.fileno(), self._accept)
 
-    def _accept(self, mask: int) -> None:
+    def _accept(self, mask: int = 0) -> None:
         while True:
             try:
                 caller, _ = self._listener.accept()
+            except BlockingIOError:
+                return
             except OSError:
+                self._loop.after(files.PAUSE, self._accept)
                 return
             _Caller(self._loop, caller, self._answerer)
 

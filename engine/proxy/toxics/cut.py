@@ -16,6 +16,7 @@ class Cut(Stage):
     def take(self, data: bytes) -> None:
         self.flow.pending += len(data)
         self._waiting.append(data)
+        self.flow.side.holding.add(self.flow)
 
     def end(self) -> None:
         self._waiting.append(None)
