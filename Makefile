@@ -27,6 +27,7 @@ test: $(TOOLS)
 	@.ci/package stress-ng stress-ng 'the pressure faults'
 	@.ci/package systemd systemctl 'the tests of the systemd driver'
 	@.ci/package dbus dbus-daemon 'the tests of the systemd driver'
+	@.ci/npm tests/clients
 	@BIN=$(BIN) .ci/test $(TESTS)
 
 lint: $(TOOLS)
@@ -36,7 +37,11 @@ lint: $(TOOLS)
 	@$(BIN)/python -m pytest -q -p no:cacheprovider tests/test_architecture.py
 
 bench: $(TOOLS)
-	@.ci/package nginx-light nginx 'the bench of outages'
+	@.ci/package nginx-light nginx 'the benches of outages and of the link proxy'
+	@.ci/package libnginx-mod-stream /usr/lib/nginx/modules/ngx_stream_module.so 'the bench of the link proxy'
+	@.ci/package haproxy haproxy 'the bench of the link proxy'
+	@.ci/package redis-server redis-server 'the bench of the link proxy'
+	@.ci/package redis-tools redis-benchmark 'the bench of the link proxy'
 	@$(BIN)/python -m bench $(ONLY)
 
 torture: $(TOOLS)

@@ -69,7 +69,9 @@ def _parser() -> argparse.ArgumentParser:
     one = command("list", list_, "what there is, with parameters")
     one.add_argument("family", nargs="?", choices=sorted(catalogue.FAMILIES))
     one.add_argument("--markdown", action="store_true", help="as docs/faults.md has it")
-    command("proxy", proxy, "the link proxy of a state directory")
+    one = command("proxy", proxy, "the link proxy of a state directory, with Toxiproxy's HTTP API")
+    one.add_argument("--api", metavar="HOST:PORT",
+                     help="where the HTTP API listens (127.0.0.1:8474 if it is free), or none")  # fmt: skip
     one = command("warden", watch, "heal faults whose time is over, or whose run fell silent")
     one.add_argument("--stay", action="store_true", help="also while there is nothing to watch")
     return parser
@@ -207,7 +209,7 @@ def list_(arguments: Any) -> int:
 def proxy(arguments: Any) -> int:
     from engine.proxy.server import main as serve
 
-    serve(arguments.state.absolute())
+    serve(arguments.state.absolute(), arguments.api)
     return 0
 
 

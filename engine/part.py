@@ -19,7 +19,7 @@ def main() -> int:
         return warden.main(told.state.absolute())
     from engine.proxy.server import main as serve
 
-    serve(told.state.absolute())
+    serve(told.state.absolute(), "none")
     return 0
 
 

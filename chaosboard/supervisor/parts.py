@@ -74,7 +74,12 @@ def board(state: Path, host: str, port: int) -> list[Part]:
             lambda _log: watched(),
             elsewhere=watched,
         ),
-        Part("links", (*engine, "proxy", "--state", str(state)), lambda _log: linked(), elsewhere=linked),
+        Part(
+            "links",
+            (*engine, "proxy", "--api", "none", "--state", str(state)),
+            lambda _log: linked(),
+            elsewhere=linked,
+        ),
         Part(
             "web",
             (*web, "--timeout-graceful-shutdown", "2", "--no-access-log"),

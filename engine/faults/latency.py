@@ -15,9 +15,18 @@ class Latency(_LinkFault):
     delay: float = param(0.1, unit="duration", help="how much later everything arrives, each way", most=60.0)
     jitter: float = param(0.0, unit="duration", help="by how much the delay varies, up and down", most=60.0)
 
+    distribution: str = param(
+        "uniform",
+        help="how the delay varies: uniform (as likely anywhere), normal (around the delay) or pareto "
+        "(mostly less, rarely far more)",
+        choices=("uniform", "normal", "pareto"),
+    )
+
     def line(self, nodes: Sequence[str]) -> str:
-        jitter = f" ± {units.show(self.jitter, 'duration')}" if self.jitter else ""
+        shape = "" if self.distribution == "uniform" else f" ({self.distribution})"
+        jitter = f" ± {units.show(self.jitter, 'duration')}{shape}" if self.jitter else ""
         return f"delay {listed(nodes)} by {units.show(self.delay, 'duration')}{jitter} each way"
 
     def how(self) -> dict[str, Any]:
-        return {"delay": self.delay, "jitter": self.jitter}
+        how: dict[str, Any] = {"delay": self.delay, "jitter": self.jitter}
+        return how if self.distribution == "uniform" else {**how, "distribution": self.distribution}

@@ -59,11 +59,17 @@ def ensure(folder: Path) -> bool:
     except Unreachable:
         pass
     start_part("proxy", "links", folder)
+    wait(folder)
+    return True
+
+
+def wait(folder: Path) -> None:
+    """Until the proxy of the state directory answers; raises Unreachable where it does not."""
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         try:
             call(folder, {"do": "hello"})
-            return True
+            return
         except Unreachable:
             time.sleep(0.02)
     raise Unreachable("The link proxy did not come up.", f"See {folder / 'proxy.log'}.")

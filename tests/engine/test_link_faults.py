@@ -1,9 +1,13 @@
 """Latency and partition, end to end: a real server behind chaosboard's link, hurt and measured."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +15,14 @@ import psutil
 import pytest
 
 from chaosboard import ports
-from engine import runner
+from engine import faults, runner
+from engine.drivers.link import Link
 from engine.experiment import Experiment
+from engine.faults._link import _LinkFault
+from engine.faults.partition import Partition
 from engine.processes import listeners
+from engine.target import Node
+from tests.proxies import running, serve
 from tests.waiting import until
 
 
@@ -74,3 +83,83 @@ def test_a_cut_link_is_an_outage_that_ends_with_it(folder: Path, upstream: int) 
     )  # those that waited for the end of the cut were good
     assert result["recovery"]["worst_outage"] == pytest.approx(2.0, abs=0.8)
     assert "nothing of it is left on the link" in result["clean_text"]
+
+
+LINK_FAULTS = [name for name, cls in faults.REGISTRY if issubclass(cls, _LinkFault)]
+
+
+@pytest.mark.parametrize("name", LINK_FAULTS)
+def test_every_fault_on_a_link_is_taken_by_the_proxy_and_healed_twice(name: str, tmp_path: Path) -> None:
+    fault: Any = faults.REGISTRY.get(name)()
+    with running(tmp_path) as proxy, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHAOSBOARD_STATE", str(tmp_path))
+        address, upstream = (f"127.0.0.1:{port}" for port in ports.choose(2))
+        node = Node("one", address, upstream=upstream)
+        captured = fault.capture(Link(), node)
+        fault.inject(Link(), node, captured, "mark", time.time() + 60)
+        assert fault.read_back(Link(), node, captured, "mark").gone is False
+        for _ in range(2):
+            fault.heal(Link(), node, captured, "mark")
+            assert fault.read_back(Link(), node, captured, "mark").gone is True
+        fault.inject(Link(), node, captured, "other", time.time() + 0.2)
+        until(lambda: fault.read_back(Link(), node, captured, "other").gone, timeout=5)
+        assert proxy.order("read", address) == {"marks": []}
+    assert "one" in fault.line(["one"])
+
+
+@pytest.mark.parametrize(("direction", "asked"), [("to-node", False), ("from-node", True)])
+def test_a_one_way_cut_lets_the_other_way_pass(tmp_path: Path, direction: str, asked: bool) -> None:
+    heard: list[bytes] = []
+
+    def talk(one: socket.socket) -> None:
+        one.sendall(b"welcome")
+        while data := one.recv(100):
+            heard.append(data)
+            one.sendall(data)
+
+    with running(tmp_path) as proxy, serve(talk) as upstream, proxy.connect(upstream) as one:
+        assert one.recv(7) == b"welcome"
+        proxy.disturb(upstream, **Partition(direction=direction).how())
+        one.sendall(b"hello")
+        one.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            one.recv(5)
+        assert bool(heard) is asked
+        proxy.clear(upstream)
+        one.settimeout(5)
+        assert one.recv(5) == b"hello"
+
+
+def what_is_under_way(one: socket.socket) -> bytes:
+    """What still comes, because the kernel had it already, until nothing more does."""
+    found = b""
+    one.settimeout(0.2)
+    with suppress(TimeoutError):
+        while piece := one.recv(1 << 20):
+            found += piece
+    one.settimeout(10)
+    return found
+
+
+def test_a_black_hole_healed_on_a_live_connection_loses_no_byte(tmp_path: Path) -> None:
+    """In the middle of a transfer in bulk, both ways at once, and three times."""
+
+    def echo(one: socket.socket) -> None:
+        while data := one.recv(1 << 20):
+            one.sendall(data)
+
+    data = os.urandom(24 << 20)
+    with running(tmp_path) as proxy, serve(echo) as upstream, proxy.connect(upstream) as one:
+        sender = threading.Thread(target=lambda: (one.sendall(data), one.shutdown(socket.SHUT_WR)))
+        sender.start()
+        found = bytearray()
+        for share in (1, 2, 3):
+            while len(found) < share * len(data) // 4:
+                found += one.recv(1 << 20)
+            proxy.disturb(upstream, cut=True)
+            found += what_is_under_way(one)
+            proxy.clear(upstream)
+        while piece := one.recv(1 << 20):
+            found += piece
+        sender.join()
+    assert found == data

@@ -1,0 +1,110 @@
+"""One connection of a client, and the one to the node that belongs to it."""
+
+import errno
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from engine.proxy import files
+from engine.proxy.flow import Flow
+from engine.proxy.loop import IN_OR_OVER, OUT, OVER, Loop
+
+if TYPE_CHECKING:
+    from engine.proxy.link import Link
+    from engine.proxy.upstream import Address
+
+_AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset
+
+
+class Connection:
+    __slots__ = ("began", "closed", "down", "link", "loop", "node", "up", "user")
+
+    def __init__(self, link: "Link", user: socket.socket, loop: Loop) -> None:
+        self.link, self.loop = link, loop
+        self.user: socket.socket = user  # the client's socket
+        self.node: socket.socket | None = None
+        self.up: Flow | None = None  # from the client to the node
+        self.down: Flow | None = None
+        self.closed = False
+        self.began = loop.now  # monotonic nanoseconds
+        user.setblocking(False)
+
+    def connect(self, address: "Address") -> None:
+        """Begins to connect to the node; the client hears a reset where that fails."""
+        if self.closed:
+            return
+        family, where = address
+        try:
+            self.node = node = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            result = node.connect_ex(where)
+        except OSError:
+            return self.abort()
+        if result not in (0, errno.EINPROGRESS):
+            return self.abort()
+        return self.loop.watch(node.fileno(), self._connected)
+
+    def _connected(self, mask: int) -> None:
+        node = self.node
+        assert node is not None
+        if not mask & OUT:
+            return
+        if node.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+            return self.abort()
+        for one in (self.user, node):
+            if one.family != socket.AF_UNIX:
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.up = Flow(self, self.link.up, self.user, node, self.loop)
+        self.down = Flow(self, self.link.down, node, self.user, self.loop)
+        self.loop.rewatch(node.fileno(), self._node_says)
+        self.loop.watch(self.user.fileno(), self._user_says)
+        for flow in self.flows():
+            if flow.side.toxics:
+                flow.look()
+
+    def _user_says(self, mask: int) -> None:
+        down, up = self.down, self.up
+        if down and down.stuck and mask & OUT:
+            down.writable()
+        if up and mask & IN_OR_OVER:
+            up.read(mask & OVER)
+
+    def _node_says(self, mask: int) -> None:
+        down, up = self.down, self.up
+        if up and up.stuck and mask & OUT:
+            up.writable()
+        if down and mask & IN_OR_OVER:
+            down.read(mask & OVER)
+
+    def flows(self) -> tuple[Flow, ...]:
+        return (self.up, self.down) if self.up and self.down else ()
+
+    def half_closed(self, flow: Flow) -> None:
+        """`flow` has passed on its end. With both ends the connection is over."""
+        other = self.down if flow is self.up else self.up
+        flow.done = True
+        if other is not None and other.done:
+            self.close()
+
+    def abort(self) -> None:
+        """Closes both sides by a reset, as a broken connection does."""
+        for one in (self.user, self.node):
+            if one is not None and not self.closed:
+                try:
+                    one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+                except OSError:
+                    continue
+        self.close()
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        self.link.connections.discard(self)
+        files.give_back(2)
+        for flow in self.flows():
+            flow.clear()
+        self.up = self.down = None  # no cycle is left behind
+        for one in (self.user, self.node):
+            if one is not None:
+                self.loop.forget(one.fileno())
+                one.close()

@@ -1,0 +1,99 @@
+"""The orders of the board and of faults, one JSON line each; see the package for what is understood."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+from engine import state
+from engine.proxy import disturbance
+from engine.proxy.lease import lease
+from engine.proxy.link import Link
+from engine.proxy.loop import Loop
+from engine.proxy.upstream import Resolver
+from engine.target import split_address
+
+LONGEST = 1 << 20  # bytes of a line
+
+
+class Orders:
+    """The links of one state directory. They are kept in a file and opened again at the next start."""
+
+    def __init__(self, folder: Path, loop: Loop, resolver: Resolver) -> None:
+        self._folder, self._loop, self._resolver = folder, loop, resolver
+        self._links: dict[str, Link] = {}
+
+    def open_again(self) -> None:
+        for listen, upstream in (state.read(self._folder / "links.json") or {}).items():
+            try:
+                self._open(listen, upstream)
+            except (OSError, ValueError) as error:
+                print(f"{listen} is not opened again: {error}", flush=True)
+
+    def answer(self, come: bytearray) -> tuple[bytes, bool] | None:
+        line, newline, _ = bytes(come).partition(b"\n")
+        if not newline and len(come) < LONGEST:
+            return None
+        del come[: len(line) + 1]
+        return json.dumps(self._understand(line)).encode() + b"\n", True
+
+    def _understand(self, line: bytes) -> dict[str, Any]:
+        message: Any = None
+        try:
+            message = json.loads(line)
+            return self._do(message)
+        except OSError as error:
+            return {"error": f"{message.get('listen')} cannot be listened on: {error.strerror or error}."}
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            return {"error": f"The link proxy does not understand this: {error!r}."}
+
+    def _do(self, message: dict[str, Any]) -> dict[str, Any]:
+        what, listen = message["do"], message.get("listen", "")
+        if what == "hello":
+            return {"links": {name: link.upstream for name, link in self._links.items()}}
+        if what == "open":
+            self._open(listen, message["upstream"])
+            self._save()
+        elif listen not in self._links:
+            return {"error": f"There is no link at {listen}."}
+        elif what == "close":
+            self._links.pop(listen).stop()
+            self._save()
+            return {"marks": []}
+        elif what in ("disturb", "clear", "read"):
+            getattr(self, f"_{what}")(self._links[listen], message)
+        else:
+            raise ValueError(f"unknown order {what!r}")
+        return {"marks": self._marks(listen)}
+
+    def _open(self, listen: str, upstream: str) -> None:
+        split_address(upstream)
+        split_address(listen)
+        if listen in self._links:
+            self._links[listen].upstream = upstream
+            return
+        link = Link(listen, listen, upstream, self._loop, self._resolver)
+        link.start()
+        self._links[listen] = link
+
+    def _disturb(self, link: Link, message: dict[str, Any]) -> None:
+        """In place of what the mark did before."""
+        found = disturbance.toxics(message["mark"], message["how"], message["until"])
+        self._clear(link, message)
+        for toxic in found:
+            link.add(toxic)
+            lease(self._loop, link, toxic)
+
+    def _clear(self, link: Link, message: dict[str, Any]) -> None:
+        link.remove(*(toxic for toxic in link.toxics() if toxic.mark == message["mark"]))
+
+    def _read(self, link: Link, message: dict[str, Any]) -> None:
+        """Those whose time is over are gone, also where the clock was set."""
+        now = time.time()
+        link.remove(*(toxic for toxic in link.toxics() if toxic.until is not None and toxic.until <= now))
+
+    def _marks(self, listen: str) -> list[str]:
+        return list(dict.fromkeys(toxic.mark for toxic in self._links[listen].toxics()))
+
+    def _save(self) -> None:
+        state.write(self._folder / "links.json", {name: link.upstream for name, link in self._links.items()})
