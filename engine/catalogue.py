@@ -15,6 +15,7 @@ FAMILIES: dict[str, Any] = {
     "faults": faults.REGISTRY, "probes": probes.REGISTRY, "drivers": drivers.REGISTRY,
     "workloads": workloads.REGISTRY, "checkers": CHECKERS,
 }  # fmt: skip
+ELSEWHERE = "On another host, ssh and agent carry whatever their `local` driver carries."
 NODES = parameters(Fault)[0]  # what all faults take, told once
 
 
@@ -45,6 +46,11 @@ def _entry(name: str, cls: type) -> Entry:
     return Entry(name, about, own, carried)
 
 
+def first(cls: type) -> str:
+    """The first paragraph of what a plug-in says of itself: what it is; the others say more."""
+    return re.sub(r"\s+", " ", (cls.__doc__ or "").strip().split("\n\n")[0])
+
+
 def shown(parameter: Parameter) -> str:
     """Its default as a person writes it; "required" where there is none."""
     if parameter.required:
@@ -52,6 +58,8 @@ def shown(parameter: Parameter) -> str:
     value = parameter.show(parameter.default)
     if isinstance(value, list | tuple):
         value = " ".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "" if value in (None, "", {}) else str(value)
 
 
@@ -67,7 +75,7 @@ def markdown() -> str:
         "# Faults and drivers",
         "Made from the code by `python -m engine list --markdown`; the board shows the same under *Faults*.",
         "Every fault takes `at` and `for`, and may take `pulse` (`2s on, 3s off`) or `moments` (`3 of 2s`). "
-        f"`nodes` (default `{shown(NODES)}`) says {NODES.help}.",
+        f"`nodes` (default `{shown(NODES)}`) says {NODES.help}. {ELSEWHERE}",
         "## Faults",
         *(_told(one, "Carried by", one.carried_by) for one in entries("faults")),
         "## Drivers",

@@ -11,6 +11,7 @@ from apps.experiments import services
 from apps.experiments.draft import Draft
 from apps.experiments.offers import faults_offered, nodes_offered, probes_offered, workloads_offered
 from apps.targets.models import Target
+from engine import catalogue
 from engine.errors import BadInput, Problem
 from engine.faults import REGISTRY as FAULTS
 from engine.probes import REGISTRY as PROBES
@@ -111,7 +112,7 @@ class EditorForm(forms.Form):
         self.fields[f"step-{step}-fault"] = forms.ChoiceField(
             label="fault", choices=[(name, name) for name in reasons], required=False,
             widget=OfferSelect(reasons, attrs=REDRAW),
-            help_text=(FAULTS.get(kind).__doc__ or "") if kind in FAULTS else "",
+            help_text=catalogue.first(FAULTS.get(kind)) if kind in FAULTS else "",
         )  # fmt: skip
         self.fields[f"step-{step}-at"] = _text("at", "after the baseline", "0s")
         self.fields[f"step-{step}-for"] = _text("for", "then it is healed", "10s")
