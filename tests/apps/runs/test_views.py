@@ -103,3 +103,12 @@ def test_the_report_of_a_run_that_is_not_over_is_its_page(browser) -> None:
     run = factories.run()
     assert browser.get(f"/runs/{run.pk}/report/").url == f"/runs/{run.pk}/"
     assert browser.get(f"/runs/{run.pk}/report.json").status_code == 409
+
+
+def test_a_run_that_must_wait_says_for_whom(browser) -> None:
+    experiment = factories.experiment()
+    first = services.claim(factories.run(experiment).pk)
+    second = factories.run(experiment)
+    text = browser.get(f"/runs/{second.pk}/").content.decode()
+    assert f'<a href="/runs/{first.pk}/">run {first.pk}</a> hurts orders now' in text
+    assert services.claim(second.pk) is None
