@@ -6,10 +6,13 @@ from django.test import Client
 
 from apps.accounts.models import Token
 from apps.experiments.models import Experiment
-from apps.runs import queueing
+from apps.runs import queueing, services
 from apps.runs.models import Run
 from apps.targets.models import Target
+from engine import undo
 from engine.document import dump
+from engine.faults.kill import Kill
+from engine.target import Node
 from tests.apps import factories
 from tests.apps.addresses import answering, silent, state
 
@@ -227,6 +230,19 @@ def test_a_bad_schedule_is_answered_with_all_its_problems(api):
     status, body = api("POST", "/schedules", {"cron": "often", "timezone": "Mars/Base"})
     assert status == 400
     assert {"experiment", "cron", "timezone"} <= places(body)
+
+
+def test_what_is_hurt_is_told_and_healed_by_its_record(api, state):
+    run = services.claim(factories.run().pk)
+    node = Node("orders-n1", "127.0.0.1:1", control="memory", control_params={"cluster": "orders"})
+    record = undo.inject(state, undo.prepare(state, str(run.pk), "f0", "kill", Kill(), node, 600))
+    (hurt,) = api("GET", "/hurt")[1]["hurt"]
+    assert (hurt["record"], hurt["state"], hurt["service"]) == (record.id, "active", "orders")
+    assert hurt["seen"] == {"gone": False, "text": "orders-n1 is down"}
+    assert api("POST", f"/hurt/{record.id}/acknowledge")[0] == 409
+    assert api("POST", f"/hurt/{record.id}/heal")[1] == {"state": "clean", "text": "orders-n1 is up"}
+    assert api("GET", "/hurt")[1]["hurt"] == []
+    assert api("GET", "/hurt")[1]["healed"][0]["record"] == record.id
 
 
 def test_halt_and_resume(api):
