@@ -72,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     one = command("proxy", proxy, "the link proxy of a state directory, with Toxiproxy's HTTP API")
     one.add_argument("--api", metavar="HOST:PORT",
                      help="where the HTTP API listens (127.0.0.1:8474 if it is free), or none")  # fmt: skip
+    one.add_argument("--stay", action="store_true", help="wait for the place of one that serves it already")
     one = command("warden", watch, "heal faults whose time is over, or whose run fell silent")
     one.add_argument("--stay", action="store_true", help="also while there is nothing to watch")
     return parser
@@ -209,7 +210,7 @@ def list_(arguments: Any) -> int:
 def proxy(arguments: Any) -> int:
     from engine.proxy.server import main as serve
 
-    serve(arguments.state.absolute(), arguments.api)
+    serve(arguments.state.absolute(), arguments.api, stay=arguments.stay)
     return 0
 
 

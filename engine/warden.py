@@ -19,6 +19,7 @@ from engine.processes import start_part
 
 LOOK = 0.05  # seconds between two looks at the leases
 AGAIN = 5.0  # seconds before a fault that did not heal is tried again
+GLANCE = 0.3  # seconds for which somebody who only looks may seem to hold the lock
 PRUNE = 3600.0  # seconds between two clearings of old records
 IDLE = 20.0  # seconds without anything to watch before it leaves
 
@@ -41,7 +42,7 @@ def watching(state: Path) -> bool:
     """Whether a warden holds the lock of `state`."""
     try:
         with open(state / "warden.lock", "a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             return False
     except BlockingIOError:
         return True
@@ -50,15 +51,18 @@ def watching(state: Path) -> bool:
 
 
 def main(state: Path, *, stay: bool = False) -> int:
-    """Watches until it is told to end (SIGTERM), or, without `stay`, until it is idle."""
+    """Watches until it is told to end (SIGTERM), or, without `stay`, until it is idle.
+
+    Where another one watches, it waits with `stay` to take that one's place, and ends without.
+    """
     state.mkdir(parents=True, exist_ok=True)
-    lock = _take_lock(state)
-    if lock is None:
-        print("A warden watches this state directory already.")
-        return 0
     ending: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: ending.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the board, which ends the warden last
+    lock = _take_lock(state, stay, ending)
+    if lock is None:
+        print("A warden watches this state directory already.")
+        return 0
     say(f"watching {state}")
     idle_since, tried = time.monotonic(), dict[str, float]()
     pruned = -PRUNE
@@ -82,14 +86,18 @@ def main(state: Path, *, stay: bool = False) -> int:
     return 0
 
 
-def _take_lock(state: Path) -> IO[str] | None:
+def _take_lock(state: Path, stay: bool, ending: list[int]) -> IO[str] | None:
+    """The lock; None where another warden has it for longer than somebody needs to look at it."""
     lock = open(state / "warden.lock", "a")  # noqa: SIM115 - held until the process ends
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return None
-    return lock
+    end = time.monotonic() + GLANCE
+    while not ending and (stay or time.monotonic() < end):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return lock
+        except BlockingIOError:
+            time.sleep(LOOK)
+    lock.close()
+    return None
 
 
 def due(state: Path, record: undo.UndoRecord, tried: dict[str, float], halted: bool) -> bool:

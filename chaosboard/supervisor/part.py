@@ -20,17 +20,13 @@ PATIENCE = 60.0  # seconds until a part that is not up is complained about
 
 @dataclass(frozen=True)
 class Part:
-    """`ready` is given what the part has logged since it was started.
-
-    `elsewhere` tells that another process does its work already, so that it need not run.
-    """
+    """`ready` is given what the part has logged since it was started."""
 
     name: str
     argv: tuple[str, ...]
     ready: Callable[[str], bool]
     where: str = ""
     grace: float = 3.0
-    elsewhere: Callable[[], bool] = lambda: False
 
 
 class GivenUp(Exception):
@@ -61,7 +57,7 @@ class Keeper:
     def look(self, now: float) -> None:
         """One look: starts what is due, greets what came up, buries what died."""
         if self.process is None:
-            if now >= self.due and not self.part.elsewhere():
+            if now >= self.due:
                 self.start(now)
         elif self.process.poll() is not None:
             self._died(now)

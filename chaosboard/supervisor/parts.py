@@ -72,13 +72,11 @@ def board(state: Path, host: str, port: int) -> list[Part]:
             "warden",
             (*engine, "warden", "--state", str(state), "--stay"),
             lambda _log: watched(),
-            elsewhere=watched,
         ),
         Part(
             "links",
-            (*engine, "proxy", "--api", "none", "--state", str(state)),
+            (*engine, "proxy", "--api", "none", "--state", str(state), "--stay"),
             lambda _log: linked(),
-            elsewhere=linked,
         ),
         Part(
             "web",

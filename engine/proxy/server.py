@@ -20,15 +20,17 @@ USUAL = "127.0.0.1:8474"  # where Toxiproxy's clients look for it
 NOWHERE = "none"
 
 
-def main(folder: Path, api: str | None = None) -> None:
+def main(folder: Path, api: str | None = None, *, stay: bool = False) -> None:
     """Serves until it is ended. `api` is where the HTTP API listens; None is the usual place, if it is free.
+
+    Where another one serves `folder`, it waits with `stay` to take that one's place, and ends without.
 
     Raises Refused where the API cannot listen on the place that was named.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "proxy.lock", "w") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if stay else fcntl.LOCK_NB))
         except OSError:
             print("A link proxy runs for this state directory already.")
             return

@@ -86,12 +86,6 @@ def test_deaths_after_a_long_life_do_not_add_up(state: Path) -> None:
     assert stage.keeper.deaths == 1
 
 
-def test_a_part_whose_work_another_process_does_is_not_started(state: Path) -> None:
-    stage = Stage(state, SLEEPER, elsewhere=lambda: True)
-    stage.look()
-    assert stage.keeper.process is None
-
-
 def test_what_a_dead_part_leaves_of_its_group_is_ended_with_it(state: Path) -> None:
     parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {SLEEPER!r}]).wait()"
     stage = Stage(state, parent)
