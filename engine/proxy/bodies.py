@@ -102,10 +102,11 @@ def of_toxic(toxic: Toxic) -> dict[str, Any]:
 
 
 def of_proxy(link: Link) -> dict[str, Any]:
-    return {
+    shown = {
         "name": link.name, "listen": link.listen, "upstream": link.upstream, "enabled": link.enabled,
         "toxics": [of_toxic(toxic) for toxic in link.toxics()],
     }  # fmt: skip
+    return shown if link.protocol == "tcp" else {**shown, "protocol": link.protocol}
 
 
 def of_populate(links: list[Link], refusal: Refusal | None) -> dict[str, Any]:

@@ -28,6 +28,7 @@ _VIEW = memoryview(_BUFFER)
 
 
 class Flow:
+    datagrams = False
     __slots__ = (
         "_backlog",
         "_closing",

@@ -23,6 +23,22 @@ def listen_on(address: str) -> socket.socket:
     return _listen(socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK), where)
 
 
+def bind_on(address: str) -> socket.socket:
+    """Takes datagrams on "host:port"; an empty host is all IPv4 addresses. Raises OSError, ValueError."""
+    host, port = split(address or ":0")
+    found = look_up(address) if host else (socket.AF_INET, ("", port))
+    if found is None:
+        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    family, where = found
+    bound = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        bound.bind(where)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
 def _everywhere(port: int) -> socket.socket:
     if not socket.has_dualstack_ipv6():
         return _listen(socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK), ("", port))

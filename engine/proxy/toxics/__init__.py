@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from engine.registry import Registry
 
 if TYPE_CHECKING:
+    from engine.proxy.datagrams import DatagramFlow
     from engine.proxy.flow import Flow
 
 ENOUGH = 8 << 20  # bytes that may wait in a flow; more wait in the sender's socket
@@ -30,7 +31,7 @@ class Stage:
     holds: ClassVar[bool] = False  # the flow is neither read nor written
     enough: int = ENOUGH
 
-    def __init__(self, flow: "Flow", toxic: "Toxic") -> None:
+    def __init__(self, flow: "Flow | DatagramFlow", toxic: "Toxic") -> None:
         self.flow, self.toxic = flow, toxic
         self.next: Taker = flow
 
