@@ -59,6 +59,8 @@ def new_toxic(found: dict[str, Any]) -> Toxic:
     kind = kind_of(type)
     if kind is None:
         raise bad_type()
+    if stream not in kind.streams:
+        raise bad_body(f"{type} must be {kind.streams[0]}")
     attributes = _attributes(kind, found, {**kind.attributes, **kind.beyond})
     return Toxic(
         name or f"{type}_{stream}", type, stream, toxicity, attributes, kind, until=_until(found, None)

@@ -78,6 +78,11 @@ class Connection:
     def flows(self) -> tuple[Flow, ...]:
         return (self.up, self.down) if self.up and self.down else ()
 
+    def answer_instead(self, data: bytes) -> None:
+        """Gives the client an answer in place of the node, and then the end; it may still say what it likes."""
+        if self.down is not None:
+            self.down.finish_with(data)
+
     def half_closed(self, flow: Flow) -> None:
         """`flow` has passed on its end. With both ends the connection is over."""
         other = self.down if flow is self.up else self.up

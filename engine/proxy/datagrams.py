@@ -138,6 +138,9 @@ class Session:
 
     abort = close
 
+    def answer_instead(self, data: bytes) -> None:
+        """Only streams are answered."""
+
 
 class DatagramFlow:
     """What a flow is for streams. Nothing waits here but in its stages."""

@@ -230,6 +230,15 @@ class Flow:
         else:
             self.end()
 
+    def finish_with(self, data: bytes) -> None:
+        """`data` and the end, in place of what the source may still say."""
+        if self.ended:
+            return
+        self.stop_splicing()
+        (self.chain[0] if self.chain else self).take(data)
+        if not self.connection.closed:
+            self.finish()
+
     def finish_early(self, stage: "Stage") -> None:
         """`stage` lets no more pass: what has passed it still arrives, and then the connection is closed."""
         if not self._early:
