@@ -71,12 +71,12 @@ class Session:
         for flow in self.flows():
             flow.look()
 
-    def connect(self, address: Address | None) -> None:
+    def connect(self, addresses: list[Address]) -> None:
         if self.closed:
             return
-        if address is None:
+        if not addresses:
             return self.close()
-        family, where = address
+        family, where = addresses[0]
         try:
             self._node = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
             self._node.connect(where)

@@ -11,7 +11,7 @@ from engine.proxy.listening import listen_on, name_of
 from engine.proxy.loop import Loop
 from engine.proxy.side import Side
 from engine.proxy.toxics import Toxic
-from engine.proxy.upstream import Address, Resolver
+from engine.proxy.upstream import Resolver
 
 if TYPE_CHECKING:
     from engine.proxy.datagrams import Session
@@ -95,11 +95,7 @@ class Link:
         if self.up.cut():
             self._waiting.append(connection)
             return
-
-        def connect(address: Address | None) -> None:
-            connection.connect(address) if address else connection.abort()
-
-        self._resolver.find(self.upstream, connect)
+        self._resolver.find(self.upstream, connection.connect)
 
     # Toxics
 

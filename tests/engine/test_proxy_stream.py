@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from chaosboard import ports
 from tests.proxies import Proxy, running, serve
 from tests.waiting import until
 
@@ -104,6 +105,16 @@ def test_a_node_that_is_not_there_is_a_reset_for_the_client(proxy: Proxy) -> Non
 
     with pytest.raises(ConnectionResetError):
         talk()
+
+
+def test_a_name_is_tried_at_all_its_addresses(proxy: Proxy) -> None:
+    """This host is ::1 and 127.0.0.1, and the server listens on one of them."""
+    with serve(digests) as upstream:
+        listen = f"127.0.0.1:{ports.choose(1)[0]}"
+        proxy.order("open", listen, upstream=f"localhost:{upstream}")
+        with socket.create_connection(("127.0.0.1", int(listen.rpartition(":")[2])), timeout=10) as one:
+            one.shutdown(socket.SHUT_WR)
+            assert receive(one) == hashlib.sha256(b"").digest()
 
 
 @pytest.mark.parametrize("first", [digests, large], ids=["small", "large"])
