@@ -29,29 +29,12 @@ _VIEW = memoryview(_BUFFER)
 
 class Flow:
     datagrams = False
+    # fmt: off
     __slots__ = (
-        "_backlog",
-        "_closing",
-        "_early",
-        "_receive",
-        "_send",
-        "_sink",
-        "_source_fd",
-        "backlog",
-        "bulk",
-        "chain",
-        "connection",
-        "done",
-        "ended",
-        "held",
-        "loop",
-        "pending",
-        "side",
-        "spared",
-        "stuck",
-        "unread",
-        "version",
-    )  # fmt: skip
+        "_backlog", "_closing", "_early", "_receive", "_send", "_sink", "_source_fd", "backlog", "bulk", "chain",
+        "connection", "done", "ended", "held", "loop", "pending", "side", "spared", "stuck", "unread", "version",
+    )
+    # fmt: on
 
     def __init__(
         self, connection: "Connection", side: "Side", source: socket.socket, sink: socket.socket, loop: Loop
