@@ -15,7 +15,7 @@ from chaosboard import ports
 from engine import proxy
 
 HAPROXY = """global
-  maxconn 4000
+  maxconn 4000{threads}
 defaults
   mode tcp
   timeout connect 5s
@@ -60,7 +60,17 @@ def ours(upstream: int) -> Iterator[Way]:
 
 @contextmanager
 def haproxy(upstream: int) -> Iterator[Way]:
-    yield from _configured("haproxy", HAPROXY, upstream, lambda found, file: [found, "-db", "-f", file])
+    """On one thread, as ours."""
+    text = HAPROXY.replace("{threads}", "\n  nbthread 1")
+    yield from _configured("haproxy", text, upstream, lambda found, file: [found, "-db", "-f", file])
+
+
+@contextmanager
+def haproxy_on_all(upstream: int) -> Iterator[Way]:
+    """On as many threads as there are processors, as it comes."""
+    text = HAPROXY.replace("{threads}", "")
+    for way in _configured("haproxy", text, upstream, lambda found, file: [found, "-db", "-f", file]):
+        yield way._replace(name="haproxy/all")
 
 
 @contextmanager
@@ -93,4 +103,4 @@ def _process(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
         process.wait()
 
 
-WAYS = (ours, direct, haproxy, nginx)
+WAYS = (ours, direct, haproxy, haproxy_on_all, nginx)

@@ -29,7 +29,8 @@ GAP = 0.0001  # seconds between two messages while an order takes effect
 class Bench:
     """A link of ours to a sink; `took` gives what has come there."""
 
-    def __init__(self, way: links.Way, sink: "subprocess.Popen[str]") -> None:
+    def __init__(self, way: links.Way, sink: "subprocess.Popen[str]", direct: int) -> None:
+        self.direct = direct  # the port of the sink itself
         self.way, self.listen, self._sink = way, f"127.0.0.1:{way.port}", sink
         self._orders = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._orders.connect(str(proxy.path(Path(way.folder))))
@@ -41,8 +42,9 @@ class Bench:
         self._sink.stdin.flush()
         return [(sent, came) for sent, came in json.loads(self._sink.stdout.readline())]
 
-    def connect(self, count: int) -> list[socket.socket]:
-        return [socket.create_connection(("127.0.0.1", self.way.port)) for _ in range(count)]
+    def connect(self, count: int, port: int = 0) -> list[socket.socket]:
+        where = ("127.0.0.1", port or self.way.port)
+        return [socket.create_connection(where) for _ in range(count)]
 
     def begin(self, what: str, **more: Any) -> None:
         message = {"do": what, "listen": self.listen, "mark": "bench", **more}
@@ -71,7 +73,7 @@ def bench() -> Iterator[Bench]:
             assert sink.stdout
             sink.stdout.readline()
             with links.ours(port) as way:
-                yield Bench(way, sink)
+                yield Bench(way, sink, port)
         finally:
             sink.kill()
 
@@ -94,6 +96,10 @@ def accuracy() -> bool:
         with bench() as one:
             connections = one.connect(rate)
             time.sleep(0.5)
+            late = _without(one, rate)
+            print(
+                f"    direct{rate:>14,}{'':>13}{share(late, 0.5):>15.3f}{share(late, 0.99):>9.3f}", flush=True
+            )
             for asked in ASKED:
                 one.disturb(delay=asked)
                 send(connections, rate, 0.2)
@@ -113,6 +119,19 @@ def accuracy() -> bool:
             for connection in connections:
                 connection.close()
     return good
+
+
+def _without(one: Bench, rate: int) -> list[float]:
+    """How late messages are with no proxy in between: that is in every error too."""
+    connections = one.connect(min(rate, 100), one.direct)
+    time.sleep(0.2)
+    one.took()
+    send(connections, rate, 1.0)
+    time.sleep(0.2)
+    found = sorted(float(came - sent) for sent, came in one.took())
+    for connection in connections:
+        connection.close()
+    return found
 
 
 def share(values: list[float], part: float) -> float:

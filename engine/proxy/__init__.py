@@ -1,14 +1,19 @@
-"""The link proxy: listens where clients reach a node, forwards to the node, delays or cuts between.
+"""The link proxy: listens where clients reach a node, forwards to the node, and disturbs what passes.
 
-One proxy serves a state directory. It is spoken to over a unix socket in it, one JSON line a call:
+One process, one thread: `loop` (epoll and a delay line), `link` (a listener and its toxics), `connection` and
+`flow` (what passes), `toxics/` (one file each). It takes orders in two ways, and neither sees the links of
+the other: `api` is Toxiproxy's HTTP API, and `orders` is spoken here, over a unix socket in the state
+directory that the proxy serves, one JSON line a call:
 
+    {"do": "hello"}                  -> {"links": {listen: upstream}}
     {"do": "open", "listen": "127.0.0.1:8080", "upstream": "127.0.0.1:18080"}
     {"do": "close", "listen": …}
-    {"do": "disturb", "listen": …, "mark": "…", "how": {"delay": 0.1, "jitter": 0.0, "cut": false}, "until": epoch}
+    {"do": "disturb", "listen": …, "mark": "…", "how": {"delay": 0.1, "jitter": 0.0}, "until": epoch}
     {"do": "clear", "listen": …, "mark": "…"}
     {"do": "read", "listen": …}      -> {"marks": [...]}
 
-Each disturbance ends at its `until` in the proxy itself, whatever has died by then.
+What `how` may say is in `disturbance`. Each disturbance ends at its `until` in the proxy itself, whatever has
+died by then.
 """
 
 import json

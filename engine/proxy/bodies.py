@@ -59,6 +59,8 @@ def new_toxic(found: dict[str, Any]) -> Toxic:
     kind = kind_of(type)
     if kind is None:
         raise bad_type()
+    if stream not in kind.streams:
+        raise bad_body(f"{type} must be {kind.streams[0]}")
     attributes = _attributes(kind, found, {**kind.attributes, **kind.beyond})
     return Toxic(
         name or f"{type}_{stream}", type, stream, toxicity, attributes, kind, until=_until(found, None)
@@ -102,10 +104,11 @@ def of_toxic(toxic: Toxic) -> dict[str, Any]:
 
 
 def of_proxy(link: Link) -> dict[str, Any]:
-    return {
+    shown = {
         "name": link.name, "listen": link.listen, "upstream": link.upstream, "enabled": link.enabled,
         "toxics": [of_toxic(toxic) for toxic in link.toxics()],
     }  # fmt: skip
+    return shown if link.protocol == "tcp" else {**shown, "protocol": link.protocol}
 
 
 def of_populate(links: list[Link], refusal: Refusal | None) -> dict[str, Any]:

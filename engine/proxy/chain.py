@@ -4,11 +4,12 @@ import random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from engine.proxy.datagrams import DatagramFlow
     from engine.proxy.flow import Flow
     from engine.proxy.toxics import Toxic
 
 
-def refit(flow: "Flow") -> None:
+def refit(flow: "Flow | DatagramFlow") -> None:
     """Stages whose toxic has gone give on what they hold, and those of new toxics begin."""
     flow.version = flow.side.version
     old = {stage.toxic: stage for stage in flow.chain}
@@ -25,7 +26,7 @@ def refit(flow: "Flow") -> None:
         return
     flow.chain = tuple(stages)
     for stage, after in zip(stages, [*stages[1:], flow], strict=False):
-        stage.next = after  # type: ignore[assignment]
+        stage.next = after
     for stage in stages:
         if stage.toxic not in old:
             stage.start(next((one for one in gone if one.toxic is stage.toxic.before), None))
@@ -34,7 +35,7 @@ def refit(flow: "Flow") -> None:
         flow.loop.soon(flow.writable if flow.stuck else flow.resume)
 
 
-def _applies(flow: "Flow", toxic: "Toxic") -> bool:
+def _applies(flow: "Flow | DatagramFlow", toxic: "Toxic") -> bool:
     """The dice are thrown once for each toxic and flow."""
     if toxic.toxicity >= 1:
         return True

@@ -17,7 +17,7 @@ _AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset
 
 
 class Connection:
-    __slots__ = ("began", "closed", "down", "link", "loop", "node", "up", "user")
+    __slots__ = ("_others", "began", "closed", "down", "link", "loop", "node", "up", "user")
 
     def __init__(self, link: "Link", user: socket.socket, loop: Loop) -> None:
         self.link, self.loop = link, loop
@@ -26,22 +26,32 @@ class Connection:
         self.up: Flow | None = None  # from the client to the node
         self.down: Flow | None = None
         self.closed = False
+        self._others: list[Address] = []  # of the node, to be tried
         self.began = loop.now  # monotonic nanoseconds
         user.setblocking(False)
 
-    def connect(self, address: "Address") -> None:
-        """Begins to connect to the node; the client hears a reset where that fails."""
+    def connect(self, addresses: "list[Address]") -> None:
+        """Tries to connect to the node at one address after the other; the client hears a reset where none answers."""
         if self.closed:
             return
-        family, where = address
+        if not addresses:
+            return self.abort()
+        (family, where), self._others = addresses[0], addresses[1:]
         try:
             self.node = node = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
             result = node.connect_ex(where)
         except OSError:
-            return self.abort()
+            return self._try_another()
         if result not in (0, errno.EINPROGRESS):
-            return self.abort()
+            return self._try_another()
         return self.loop.watch(node.fileno(), self._connected)
+
+    def _try_another(self) -> None:
+        if self.node is not None:
+            self.loop.forget(self.node.fileno())
+            self.node.close()
+            self.node = None
+        self.connect(self._others)
 
     def _connected(self, mask: int) -> None:
         node = self.node
@@ -49,7 +59,7 @@ class Connection:
         if not mask & OUT:
             return
         if node.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
-            return self.abort()
+            return self._try_another()
         for one in (self.user, node):
             if one.family != socket.AF_UNIX:
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -77,6 +87,11 @@ class Connection:
 
     def flows(self) -> tuple[Flow, ...]:
         return (self.up, self.down) if self.up and self.down else ()
+
+    def answer_instead(self, data: bytes) -> None:
+        """Gives the client an answer in place of the node, and then the end; it may still say what it likes."""
+        if self.down is not None:
+            self.down.finish_with(data)
 
     def half_closed(self, flow: Flow) -> None:
         """`flow` has passed on its end. With both ends the connection is over."""

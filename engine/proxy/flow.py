@@ -28,29 +28,13 @@ _VIEW = memoryview(_BUFFER)
 
 
 class Flow:
+    datagrams = False
+    # fmt: off
     __slots__ = (
-        "_backlog",
-        "_closing",
-        "_early",
-        "_receive",
-        "_send",
-        "_sink",
-        "_source_fd",
-        "backlog",
-        "bulk",
-        "chain",
-        "connection",
-        "done",
-        "ended",
-        "held",
-        "loop",
-        "pending",
-        "side",
-        "spared",
-        "stuck",
-        "unread",
-        "version",
-    )  # fmt: skip
+        "_backlog", "_closing", "_early", "_receive", "_send", "_sink", "_source_fd", "backlog", "bulk", "chain",
+        "connection", "done", "ended", "held", "loop", "pending", "side", "spared", "stuck", "unread", "version",
+    )
+    # fmt: on
 
     def __init__(
         self, connection: "Connection", side: "Side", source: socket.socket, sink: socket.socket, loop: Loop
@@ -228,6 +212,15 @@ class Flow:
             self.chain[0].end()
         else:
             self.end()
+
+    def finish_with(self, data: bytes) -> None:
+        """`data` and the end, in place of what the source may still say."""
+        if self.ended:
+            return
+        self.stop_splicing()
+        (self.chain[0] if self.chain else self).take(data)
+        if not self.connection.closed:
+            self.finish()
 
     def finish_early(self, stage: "Stage") -> None:
         """`stage` lets no more pass: what has passed it still arrives, and then the connection is closed."""

@@ -3,6 +3,7 @@
 import errno
 import itertools
 import socket
+from typing import TYPE_CHECKING, TypeAlias
 
 from engine.proxy import files
 from engine.proxy.connection import Connection
@@ -10,7 +11,12 @@ from engine.proxy.listening import listen_on, name_of
 from engine.proxy.loop import Loop
 from engine.proxy.side import Side
 from engine.proxy.toxics import Toxic
-from engine.proxy.upstream import Address, Resolver
+from engine.proxy.upstream import Resolver
+
+if TYPE_CHECKING:
+    from engine.proxy.datagrams import Session
+
+    AnyConnection: TypeAlias = Connection | Session
 
 AT_ONCE = 64  # connections accepted, or looked at after an order, before others come
 TOO_MANY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -19,10 +25,12 @@ TOO_MANY = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 class Link:
     """`listen` and `upstream` are "host:port". It forwards while it is `enabled`."""
 
+    protocol = "tcp"
+
     def __init__(self, name: str, listen: str, upstream: str, loop: Loop, resolver: Resolver) -> None:
         self.name, self.listen, self.upstream = name, listen, upstream
         self.up, self.down = Side("upstream"), Side("downstream")
-        self.connections: set[Connection] = set()
+        self.connections: set[AnyConnection] = set()
         self._loop, self._resolver = loop, resolver
         self._waiting: list[Connection] = []  # for the end of a cut
         self._listener: socket.socket | None = None
@@ -38,10 +46,13 @@ class Link:
         if self._listener is not None:
             return
         self._asked = self.listen
-        self._listener = listener = listen_on(self.listen)
+        self._listener = listener = self._open()
         self.listen = name_of(listener)
         self._loop.pace.tell(self, bool(self.toxics()))
         self._loop.watch(listener.fileno(), self._accept)
+
+    def _open(self) -> socket.socket:
+        return listen_on(self.listen)
 
     def listens_on(self, address: str) -> bool:
         """Whether `address` is where it listens, or what it was asked to listen on."""
@@ -84,11 +95,7 @@ class Link:
         if self.up.cut():
             self._waiting.append(connection)
             return
-
-        def connect(address: Address | None) -> None:
-            connection.connect(address) if address else connection.abort()
-
-        self._resolver.find(self.upstream, connect)
+        self._resolver.find(self.upstream, connection.connect)
 
     # Toxics
 

@@ -6,7 +6,7 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from engine.proxy.upstream import look_up, split
+from engine.proxy.upstream import Address, look_up, split
 
 BACKLOG = 4096
 
@@ -16,11 +16,28 @@ def listen_on(address: str) -> socket.socket:
     host, port = split(address or ":0")
     if not host:
         return _everywhere(port)
-    found = look_up(address)
-    if found is None:
-        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
-    family, where = found
+    family, where = _first(address)
     return _listen(socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK), where)
+
+
+def bind_on(address: str) -> socket.socket:
+    """Takes datagrams on "host:port"; an empty host is all IPv4 addresses. Raises OSError, ValueError."""
+    host, port = split(address or ":0")
+    family, where = _first(address) if host else (socket.AF_INET, ("", port))
+    bound = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        bound.bind(where)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _first(address: str) -> Address:
+    found = look_up(address)
+    if not found:
+        raise OSError(errno.EADDRNOTAVAIL, os.strerror(errno.EADDRNOTAVAIL))
+    return found[0]
 
 
 def _everywhere(port: int) -> socket.socket:

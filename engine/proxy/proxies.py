@@ -4,12 +4,15 @@ from typing import Any
 
 from engine.proxy import bodies, refusals
 from engine.proxy.bodies import field, mapping
+from engine.proxy.datagrams import DatagramLink
 from engine.proxy.lease import lease
 from engine.proxy.link import Link
 from engine.proxy.loop import Loop
 from engine.proxy.refusals import Refusal
 from engine.proxy.toxics import Toxic
 from engine.proxy.upstream import Resolver
+
+PROTOCOLS: dict[str, type[Link]] = {"tcp": Link, "udp": DatagramLink}  # our own: `protocol` of a proxy
 
 
 class Proxies:
@@ -100,7 +103,10 @@ class Proxies:
         for label, value in (("name", name), ("upstream", upstream)):
             if not value:
                 raise refusals.missing(label + where)
-        return Link(name, field(found, "listen", ""), upstream, self._loop, self._resolver)
+        protocol = field(found, "protocol", "tcp")
+        if protocol not in PROTOCOLS:
+            raise refusals.bad_body(f"protocol must be one of {', '.join(PROTOCOLS)}")
+        return PROTOCOLS[protocol](name, field(found, "listen", ""), upstream, self._loop, self._resolver)
 
     def _wanted(self, number: int, found: dict[str, Any]) -> tuple[Link, bool]:
         return self._read(found, f" at proxy {number}"), field(found, "enabled", True)
@@ -108,7 +114,12 @@ class Proxies:
     def _replace(self, link: Link, enabled: bool) -> Link:
         """One that is the same already stays, with its connections and toxics."""
         old = self._links.get(link.name)
-        if old is not None and old.listens_on(link.listen) and old.upstream == link.upstream:
+        if (
+            old is not None
+            and old.listens_on(link.listen)
+            and old.upstream == link.upstream
+            and old.protocol == link.protocol
+        ):
             _start(old) if enabled else old.stop()
             return old
         if old is not None:

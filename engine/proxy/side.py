@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from engine.proxy.toxics import Toxic
 
 if TYPE_CHECKING:
+    from engine.proxy.datagrams import DatagramFlow
     from engine.proxy.flow import Flow
 
 
@@ -20,7 +21,7 @@ class Side:
         self.stream = stream
         self.toxics: list[Toxic] = []
         self.version = 0
-        self.holding: set[Flow] = set()  # flows that hold something back, because of a cut
+        self.holding: set[Flow | DatagramFlow] = set()  # flows that hold something back, because of a cut
         self.received = self.sent = 0  # bytes
 
     def add(self, toxic: Toxic) -> None:

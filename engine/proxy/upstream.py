@@ -15,10 +15,10 @@ class Resolver:
     def __init__(self, loop: Loop) -> None:
         self._loop = loop
         self._pool: ThreadPoolExecutor | None = None
-        self._known: dict[str, Address] = {}  # addresses that are numbers already
+        self._known: dict[str, list[Address]] = {}  # addresses that are numbers already
 
-    def find(self, upstream: str, then: Callable[[Address | None], None]) -> None:
-        """Calls `then` with the address of "host:port", or None where it is not found."""
+    def find(self, upstream: str, then: Callable[[list[Address]], None]) -> None:
+        """Calls `then` with the addresses of "host:port"; there are none where it is not found."""
         known = self._known.get(upstream) or self._number(upstream)
         if known:
             return then(known)
@@ -32,21 +32,21 @@ class Resolver:
         self._pool.submit(look)
         return None
 
-    def _number(self, upstream: str) -> Address | None:
+    def _number(self, upstream: str) -> list[Address]:
         found = look_up(upstream, socket.AI_NUMERICHOST)
         if found:
             self._known[upstream] = found
         return found
 
 
-def look_up(address: str, flags: int = 0) -> Address | None:
-    """The first address of "host:port" to connect to; an empty host is this one. None where there is none."""
+def look_up(address: str, flags: int = 0) -> list[Address]:
+    """The addresses of "host:port", IPv4 first; an empty host is this one."""
     try:
         host, port = split(address)
         found = socket.getaddrinfo(host or "localhost", port, type=socket.SOCK_STREAM, flags=flags)
     except (OSError, ValueError):
-        return None
-    return found[0][0], found[0][4]
+        return []
+    return sorted(((one[0], one[4]) for one in found), key=lambda one: one[0] != socket.AF_INET)
 
 
 def split(address: str) -> tuple[str, int]:

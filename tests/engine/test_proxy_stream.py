@@ -3,12 +3,19 @@
 import hashlib
 import os
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from chaosboard import ports
 from tests.proxies import Proxy, running, serve
 from tests.waiting import until
 
@@ -104,6 +111,52 @@ def test_a_node_that_is_not_there_is_a_reset_for_the_client(proxy: Proxy) -> Non
 
     with pytest.raises(ConnectionResetError):
         talk()
+
+
+def test_tls_passes_as_it_is(proxy: Proxy, tmp_path: Path) -> None:
+    """The client sees the node's own certificate; the proxy has none."""
+    here, there = ssl.create_default_context(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    certify(tmp_path / "pem")
+    there.load_cert_chain(tmp_path / "pem")
+    here.load_verify_locations(tmp_path / "pem")
+
+    def talk(one: socket.socket) -> None:
+        with there.wrap_socket(one, server_side=True) as secure:
+            secure.sendall(secure.recv(100))
+
+    with (
+        serve(talk) as upstream,
+        proxy.connect(upstream) as one,
+        here.wrap_socket(one, server_hostname="localhost") as secure,
+    ):
+        secure.sendall(b"hello")
+        assert secure.recv(100) == b"hello"
+
+
+def certify(path: Path) -> None:
+    """A key and a certificate for localhost, signed by itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path.write_bytes(private + certificate.public_bytes(Encoding.PEM))
+
+
+def test_a_name_is_tried_at_all_its_addresses(proxy: Proxy) -> None:
+    """This host is ::1 and 127.0.0.1, and the server listens on one of them."""
+    with serve(digests) as upstream:
+        listen = f"127.0.0.1:{ports.choose(1)[0]}"
+        proxy.order("open", listen, upstream=f"localhost:{upstream}")
+        with socket.create_connection(("127.0.0.1", int(listen.rpartition(":")[2])), timeout=10) as one:
+            one.shutdown(socket.SHUT_WR)
+            assert receive(one) == hashlib.sha256(b"").digest()
 
 
 @pytest.mark.parametrize("first", [digests, large], ids=["small", "large"])

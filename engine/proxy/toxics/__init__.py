@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from engine.registry import Registry
 
 if TYPE_CHECKING:
+    from engine.proxy.datagrams import DatagramFlow
     from engine.proxy.flow import Flow
 
 ENOUGH = 8 << 20  # bytes that may wait in a flow; more wait in the sender's socket
@@ -26,11 +27,12 @@ class Stage:
 
     attributes: ClassVar[Attributes] = {}  # by name, with their defaults; the type of the default is theirs
     beyond: ClassVar[Attributes] = {}  # those which Toxiproxy does not have
+    streams: ClassVar[tuple[str, ...]] = ("upstream", "downstream")  # on which it can be
     last: ClassVar[bool] = False  # comes after the others on its direction
     holds: ClassVar[bool] = False  # the flow is neither read nor written
     enough: int = ENOUGH
 
-    def __init__(self, flow: "Flow", toxic: "Toxic") -> None:
+    def __init__(self, flow: "Flow | DatagramFlow", toxic: "Toxic") -> None:
         self.flow, self.toxic = flow, toxic
         self.next: Taker = flow
 

@@ -7,6 +7,7 @@ from engine.proxy.loop import Timer
 from engine.proxy.toxics import Stage, Toxic
 
 if TYPE_CHECKING:
+    from engine.proxy.datagrams import DatagramFlow
     from engine.proxy.flow import Flow
 
 
@@ -14,7 +15,7 @@ BURST = 256  # pieces given on in a row, before others come
 
 
 class _Queue(Stage):
-    def __init__(self, flow: "Flow", toxic: Toxic) -> None:
+    def __init__(self, flow: "Flow | DatagramFlow", toxic: Toxic) -> None:
         super().__init__(flow, toxic)
         self.waiting: deque[tuple[int, bytes | None]] = deque()
         self.latest = 0  # when the last of those that wait is due, in monotonic nanoseconds

@@ -20,9 +20,9 @@ class Bandwidth(_Queue):
         now = self.flow.loop.now
         if self._rate <= 0:
             return self.put(now, data)
-        size = max(1, int(self._rate * 1e9 * SLICE))
+        size = len(data) if self.flow.datagrams else max(1, int(self._rate * 1e9 * SLICE))
         due = max(now, self.latest)
-        for start in range(0, len(data), size):
+        for start in range(0, len(data), max(1, size)):
             piece = data[start : start + size]
             due += int(len(piece) / self._rate)
             self.put(due, piece)

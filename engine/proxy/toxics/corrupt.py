@@ -14,7 +14,7 @@ class Corrupt(Stage):
         return "" if 0 <= attributes["share"] <= 1 else "share must be from 0 to 1"
 
     def take(self, data: bytes) -> None:
-        if random.random() < self.toxic.attributes["share"]:
+        if data and random.random() < self.toxic.attributes["share"]:
             changed = bytearray(data)
             changed[random.randrange(len(data))] ^= 1 << random.randrange(8)
             data = bytes(changed)

@@ -5,7 +5,10 @@ from engine.proxy.toxics import Stage
 
 
 class Cut(Stage):
-    """A black hole: nothing passes and nothing is lost; all of it goes on when the toxic is removed."""
+    """A black hole: nothing passes and nothing is lost; all of it goes on when the toxic is removed.
+
+    Datagrams are lost.
+    """
 
     last: ClassVar[bool] = True
     holds: ClassVar[bool] = True
@@ -14,9 +17,10 @@ class Cut(Stage):
         self._waiting: deque[bytes | None] = deque()
 
     def take(self, data: bytes) -> None:
-        self.flow.pending += len(data)
-        self._waiting.append(data)
-        self.flow.side.holding.add(self.flow)
+        if not self.flow.datagrams:
+            self.flow.pending += len(data)
+            self._waiting.append(data)
+            self.flow.side.holding.add(self.flow)
 
     def end(self) -> None:
         self._waiting.append(None)

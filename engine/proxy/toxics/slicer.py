@@ -25,8 +25,10 @@ class Slicer(_Queue):
     def _size(self) -> int:
         """Of the next piece; 0 is all there is."""
         told = self.toxic.attributes
-        average, variation = told["average_size"], max(0, told["size_variation"])
-        return max(1, average + random.randint(-variation, variation)) if average > 0 else 0
+        average, variation = int(told["average_size"]), max(0, int(told["size_variation"]))
+        if average <= 0 or self.flow.datagrams:
+            return 0
+        return max(1, average + random.randint(-variation, variation))
 
     def end(self) -> None:
         self.put(self.flow.loop.now, None)
