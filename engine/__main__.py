@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine import drivers, experiment, faults, judge, plan, probes, state, undo, warden, workloads
+from engine import drivers, experiment, faults, judge, plan, probes, specs, state, undo, warden, workloads
 from engine import text as words
 from engine.checkers import REGISTRY as CHECKERS
 from engine.errors import BadInput, EngineError, Problem
@@ -19,7 +19,7 @@ from engine.verdict import Verdict
 
 FAMILIES: dict[str, Any] = {
     "faults": faults.REGISTRY, "probes": probes.REGISTRY, "drivers": drivers.REGISTRY,
-    "workloads": workloads.REGISTRY, "checkers": CHECKERS,
+    "workloads": workloads.REGISTRY, "specs": specs.REGISTRY, "checkers": CHECKERS,
 }  # fmt: skip
 BAD_INPUT = 3
 
