@@ -18,6 +18,7 @@ class Table:
     """Values by their code. Equal plain values share a code; each list and object has one of its own."""
 
     values: list[Any] = field(default_factory=lambda: [None])
+    opaque: list[int] = field(default_factory=list)  # the codes of lists and objects
     _codes: dict[Any, int] = field(default_factory=lambda: {None: NONE})
 
     def codes(self, found: Sequence[Any]) -> Ints:
@@ -32,6 +33,7 @@ class Table:
 
     def code(self, value: Any) -> int:
         if isinstance(value, list | dict | tuple):
+            self.opaque.append(len(self.values))
             self.values.append(value)
             return len(self.values) - 1
         name = (bool, value) if isinstance(value, bool) else value  # or else true would be 1

@@ -1,5 +1,5 @@
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.checkers import Checker
 from engine.elements import Elements, elements
@@ -15,6 +15,8 @@ MOST_FINDINGS = 10_000
 @dataclass(frozen=True)
 class Set(Checker):
     """Every element whose adding was acknowledged is there at the end, once, and nothing else is."""
+
+    judges: ClassVar[tuple[str, ...]] = ("set",)
 
     def check(self, history: History) -> Judgement:
         sets = {key: elements(ops) for key, ops in history.by_key().items()}

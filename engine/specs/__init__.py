@@ -1,7 +1,7 @@
 """Specs say what correct behaviour is, one operation at a time: pure steps from state to state."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, NoReturn
 
@@ -50,6 +50,14 @@ class Spec(ABC):
         """The call of a failed operation that tells something all the same; else None."""
         return None
 
+    def starts(self, calls: Sequence[Call]) -> list[State] | None:
+        """States of which one may stand for any state that these calls can begin in; None where there are too many."""
+        return None
+
+    def helps(self, call: Call, others: Sequence[Call]) -> bool:
+        """Could `call`, had it happened, make possible what without it is not? True where unsure."""
+        return True
+
     def parts(self, op: Op) -> list[Op]:
         """The operations that it stands for, where it is no single one."""
         return [op]
@@ -77,6 +85,19 @@ def freeze(value: Any) -> Any:
     if isinstance(value, dict):
         return ("{}", *sorted(((k, freeze(v)) for k, v in value.items()), key=repr))
     return ("bool", value) if isinstance(value, bool) else value
+
+
+OTHER = ("a value that no operation here names",)
+
+
+def named(calls: Sequence[Call]) -> list[State]:
+    """For registers: the values that calls ask for, null, and one that stands for all others."""
+    return [*dict.fromkeys([None, *(call[1] for call in calls if call[0] != "write")]), OTHER]
+
+
+def asked(call: Call, others: Sequence[Call]) -> bool:
+    """For registers: is what `call` writes asked for, or is there a cas that was answered "not equal"?"""
+    return any(other[0] == "not" or (other[0] != "write" and other[1] == call[-1]) for other in others)
 
 
 def one_of(op: Op, result: Any) -> Op:

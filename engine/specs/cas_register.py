@@ -1,7 +1,8 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.history import Op
-from engine.specs import ILLEGAL, Call, Spec, State, _Illegal, freeze
+from engine.specs import ILLEGAL, Call, Spec, State, _Illegal, asked, freeze, named
 
 MISMATCH = "mismatch"  # the error of a cas that was answered "not equal"
 
@@ -26,6 +27,12 @@ class CasRegister(Spec):
 
     def looks(self, call: Call) -> bool:
         return call[0] in ("read", "not")
+
+    def starts(self, calls: Sequence[Call]) -> list[State] | None:
+        return named(calls)
+
+    def helps(self, call: Call, others: Sequence[Call]) -> bool:
+        return asked(call, others)
 
     def step(self, state: State, call: Call) -> State | _Illegal:
         f, value = call[:2]

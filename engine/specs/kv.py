@@ -1,7 +1,8 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.history import Op
-from engine.specs import ILLEGAL, Call, Spec, State, _Illegal, freeze
+from engine.specs import ILLEGAL, Call, Spec, State, _Illegal, freeze, named
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,16 @@ class Kv(Spec):
 
     def looks(self, call: Call) -> bool:
         return bool(call[0] == "get")
+
+    def starts(self, calls: Sequence[Call]) -> list[State] | None:
+        if any(call[0] == "append" for call in calls):
+            return None  # what comes of it depends on what was there
+        return named([("read", call[1]) for call in calls if call[0] == "get"])
+
+    def helps(self, call: Call, others: Sequence[Call]) -> bool:
+        if any(other[0] == "append" for other in [call, *others]):
+            return True
+        return ("get", call[1]) in others
 
     def step(self, state: State, call: Call) -> State | _Illegal:
         f, value = call

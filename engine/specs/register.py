@@ -1,7 +1,8 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engine.history import Op
-from engine.specs import ILLEGAL, Call, Spec, State, _Illegal, freeze
+from engine.specs import ILLEGAL, Call, Spec, State, _Illegal, asked, freeze, named
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,12 @@ class Register(Spec):
 
     def ended(self, op: Op) -> Call:
         return (op.f, freeze(op.result if op.f == "read" else op.value))
+
+    def starts(self, calls: Sequence[Call]) -> list[State] | None:
+        return named(calls)
+
+    def helps(self, call: Call, others: Sequence[Call]) -> bool:
+        return asked(call, others)
 
     def step(self, state: State, call: Call) -> State | _Illegal:
         f, value = call
