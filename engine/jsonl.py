@@ -1,6 +1,5 @@
 """JSON Lines, one event a line -> columns of events. Many lines are parsed at once, and one by one only to name what is wrong."""
 
-import gc
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 
+from engine.collecting import paused
 from engine.columns import Ints, Table
 from engine.pairing import TYPES, Events, bad
 
@@ -125,15 +125,10 @@ def _refuse(line: int, event: dict[str, Any]) -> None:
 def read(data: bytes) -> Events:
     """Raises BadInput naming the line. A last line that is torn is left out."""
     gathered = Gatherer()
-    collecting = gc.isenabled()
-    gc.disable()  # millions of small dicts, none of them in a cycle
-    try:
-        line = 1
+    line = 1
+    with paused():
         for chunk in _chunks(_whole(data)):
             line = _take(gathered, chunk, line)
-    finally:
-        if collecting:
-            gc.enable()
     return gathered.events()
 
 
