@@ -7,10 +7,11 @@ from typing import Any
 
 from engine.checkers import REGISTRY as CHECKERS
 from engine.checkers import Checker
-from engine.errors import BadInput, Problem
+from engine.errors import BadInput, EngineError, Problem
 from engine.history import FORMATS, read
 from engine.parameters import build, parameters
 from engine.specs import REGISTRY as SPECS
+from engine.verdict import Judgement, Verdict
 
 
 def arguments(parser: Any) -> None:
@@ -34,7 +35,12 @@ def check(given: Any) -> int:
     start = time.monotonic()
     checker = _checker(given)
     history = read(given.history, given.format)
-    found = checker.check(history)
+    try:
+        found = checker.check(history)
+    except EngineError:
+        raise
+    except Exception as error:  # a checker that crashed has told nothing
+        found = Judgement(given.spec, Verdict.UNKNOWN, f"the checker crashed: {error!r}")
     if given.json:
         answer = {
             "verdict": found.verdict.word, "spec": given.spec, "operations": len(history),

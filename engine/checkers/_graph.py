@@ -4,7 +4,7 @@ Nodes below `count` are transactions; those above stand for "all that come next 
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -149,7 +149,10 @@ def components(nodes: int, source: Ints, target: Ints) -> Ints:
 
 
 class Named(NamedTuple):
-    """A cycle: its edges, each from the transaction where the one before leads to."""
+    """A cycle: its edges, each from the transaction where the one before leads to.
+
+    Without edges it says that there was too much to look through for one of this name.
+    """
 
     name: str
     edges: list[Edge]
@@ -198,7 +201,10 @@ class _Cycles:
             if begin != RW and part[a] != part[b]:
                 continue
             tried += 1
-            if tried > TRIES or found >= MOST_OF_A_NAME:
+            if found >= MOST_OF_A_NAME:
+                return
+            if tried > TRIES:
+                yield Named(name, [])
                 return
             path = self._path(b, a, following, edges)
             cycle = None if path is None else [first, *path]
@@ -239,6 +245,3 @@ class _Cycles:
                 found.append(Edge(source, target, int(self.kind[i]), int(self.key[i])))
         nexts = [*found[1:], found[0]]
         return [e._replace(target=n.source) for e, n in zip(found, nexts, strict=True)]
-
-
-Explain = Callable[[Edge], str]

@@ -22,6 +22,9 @@ class Bank(Spec):
             return self._transfer(op)
         if not isinstance(op.result, dict):
             self.bad(op, f"read must answer the balances by account, not {op.result!r}")
+        for balance in op.result.values():
+            if isinstance(balance, bool) or not isinstance(balance, int | float | None):
+                self.bad(op, f"a balance must be a number or null, not {balance!r}")
         return ("read", *_sorted({str(k): v for k, v in op.result.items()}))
 
     def step(self, state: State, call: Call) -> State | _Illegal:
@@ -47,6 +50,8 @@ class Bank(Spec):
         value = op.value
         if not isinstance(value, dict) or not {"from", "to", "amount"} <= value.keys():
             self.bad(op, f"transfer takes {{from, to, amount}}, not {value!r}")
+        if isinstance(value["amount"], bool) or not isinstance(value["amount"], int | float):
+            self.bad(op, f"the amount must be a number, not {value['amount']!r}")
         return ("transfer", str(value["from"]), str(value["to"]), value["amount"])
 
 
