@@ -2,15 +2,17 @@
 
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from engine.checkers import REGISTRY as CHECKERS
 from engine.checkers import Checker
 from engine.errors import BadInput, EngineError, Problem
-from engine.history import FORMATS, read
+from engine.history import FORMATS, History, read
 from engine.parameters import build, parameters
 from engine.specs import REGISTRY as SPECS
+from engine.specs import refuse_others
 from engine.verdict import Judgement, Verdict
 
 
@@ -35,8 +37,11 @@ def check(given: Any) -> int:
     start = time.monotonic()
     checker = _checker(given)
     history = read(given.history, given.format)
+    refuse_others(history.columns, given.spec, SPECS.get(given.spec).names)
     try:
         found = checker.check(history)
+        if given.certify and not hasattr(checker, "certify"):
+            found = _certified(found, given, history)
     except EngineError:
         raise
     except Exception as error:  # a checker that crashed has told nothing
@@ -74,8 +79,8 @@ def _checker(given: Any) -> Checker:
     known = {parameter.name for parameter in parameters(cls)}
     chosen: dict[str, Any] = {"spec": given.spec} if "spec" in known else {}
     if given.timeout is not None and "timeout" in known:
-        chosen["timeout"] = given.timeout if given.timeout[-1:].isalpha() else f"{given.timeout}s"
-    if given.certify:
+        chosen["timeout"] = _seconds(given)
+    if given.certify and "certify" in known:
         chosen["certify"] = True
     if given.level:
         chosen["level"] = given.level
@@ -83,6 +88,22 @@ def _checker(given: Any) -> Checker:
         message = f"the checker {CHECKERS.name_of(cls)} has no such option"
         raise BadInput([Problem(f"--{name}", message) for name in sorted(unknown)])
     return build(cls, chosen, "--checker")
+
+
+def _seconds(given: Any) -> str:
+    return given.timeout if given.timeout[-1:].isalpha() else f"{given.timeout}s"
+
+
+def _certified(found: Judgement, given: Any, history: History) -> Judgement:
+    """By whoever looks for an order of all operations: does it come to the same, with a proof?"""
+    if found.verdict is Verdict.UNKNOWN:
+        return found
+    chosen = {"spec": given.spec, "certify": True} | ({"timeout": _seconds(given)} if given.timeout else {})
+    other = build(CHECKERS.get("linearizable"), chosen).check(history)
+    proofs = {finding["certified"] for finding in other.findings}
+    proof = "; ".join(sorted(proofs)) or other.headline
+    told = f"certified: {proof}" if other.verdict is found.verdict else f"not certified: {other.headline}"
+    return replace(found, headline=f"{found.headline}; {told}")
 
 
 def _line(finding: dict[str, Any]) -> str:

@@ -105,6 +105,8 @@ def _mapping(text: str, items: list[Any], at: int) -> dict[Any, Any]:
 
 
 def _word(text: str, found: str, at: int) -> Any:
+    if found == ":":
+        bad(_line(text, at), "is not EDN: a colon without a name; is it JSON?")
     if found[0] == ":":
         return found[1:]
     if found in WORDS:

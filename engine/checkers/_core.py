@@ -60,6 +60,7 @@ def _weak(step: Step) -> Step:
 
 def _smaller(spec: Spec, kept: Core, deadline: float) -> Core:
     """Leaves out looks and weakens changes, one after the other, the oldest first, while it stays impossible."""
+    sure = {(step.op.index, step.call): step for step in kept.steps}
     for step in sorted(kept.steps, key=lambda step: (not spec.looks(step.call), step.end)):
         others = [s for s in kept.steps if s is not step]
         if not step.maybe and time.monotonic() < deadline:
@@ -67,8 +68,9 @@ def _smaller(spec: Spec, kept: Core, deadline: float) -> Core:
             if _impossible(spec, tried, kept.starts, deadline):
                 kept = Core(tried, kept.starts)
     last = max((s.end for s in kept.steps if not s.maybe), default=0)
-    kept = Core([s for s in kept.steps if s.start <= last and _matters(spec, s, kept.steps)], kept.starts)
-    return Core(sorted(kept.steps, key=lambda step: (step.start, step.op.index)), kept.starts)
+    left = [s for s in kept.steps if s.start <= last and _matters(spec, s, kept.steps)]
+    left = [sure.get((s.op.index, s.call), s) for s in left]  # more certain, and no less impossible
+    return Core(sorted(left, key=lambda step: (step.start, step.op.index)), kept.starts)
 
 
 def _impossible(spec: Spec, steps: Sequence[Step], starts: Sequence[State] | None, deadline: float) -> bool:

@@ -64,7 +64,7 @@ class Analysis:
         """`make(i)` gives why, rows and key of the anomaly at `i`; of one kind only the first few are kept."""
         for i in chosen[:MOST_FINDINGS].tolist():
             why, rows, key = make(i)
-            self.seen.append(Seen(kind, why, [int(self.t.row[row]) for row in rows], self.t.keys.values[key]))
+            self.seen.append(Seen(kind, why, rows, self.t.keys.values[key]))
 
 
 @dataclass(frozen=True)
@@ -201,11 +201,7 @@ class Transactional(Checker):
         made = {id(step.op): i for i, step in enumerate(found)}
         found = found if self.level == "strict-serializable" else [_timeless(step) for step in found]
         wanted = self.applied(analysis)
-        places = [
-            made[id(ops[row])]
-            for row in analysis.t.row[order].tolist()
-            if id(ops[row]) in made and wanted[row]
-        ]
+        places = [made[id(ops[row])] for row in order.tolist() if id(ops[row]) in made and wanted[row]]
         rejected = rejects(spec, found, places)
         return f"not certified: {rejected}" if rejected else "certified by the replay of an order"
 
@@ -214,14 +210,13 @@ class Transactional(Checker):
         return analysis.t.outcome == Outcome.OK
 
     def _cycle(self, analysis: Analysis, named: Named) -> Seen:
-        t = analysis.t
         told = [self._told(analysis, edge) for edge in named.edges]
-        rows = [int(t.row[edge.source]) for edge in named.edges]
+        rows = [edge.source for edge in named.edges]
         return Seen(named.name, "; ".join(one["why"] for one in told), rows, cycle=told)
 
     def _told(self, analysis: Analysis, edge: Edge) -> dict[str, Any]:
         t = analysis.t
-        a, b = int(t.row[edge.source]), int(t.row[edge.target])
+        a, b = int(t.index[edge.source]), int(t.index[edge.target])
         key = None if edge.key < 0 else t.keys.values[edge.key]
         does = {
             "ww": f"writes {key!r} before {{b}} does", "wr": f"writes {key!r}, which {{b}} reads",

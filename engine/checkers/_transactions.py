@@ -18,9 +18,9 @@ Bools = NDArray[np.bool_]
 
 @dataclass
 class Transactions:
-    """`row` is the row of the history; times in ns, `end` is NEVER where it has no answer."""
+    """Row by row those of the history; times in ns, `end` is NEVER where it has no answer."""
 
-    row: Ints
+    index: Ints
     process: Ints
     start: Ints
     end: Ints
@@ -38,7 +38,7 @@ class Transactions:
     values: Table
 
     def __len__(self) -> int:
-        return len(self.row)
+        return len(self.index)
 
     def packed(self, key: Ints, value: Ints) -> Ints:
         """One number for a value of a key."""
@@ -97,7 +97,7 @@ def _flat(
     txn, write, chosen = txn[kept], write[kept], [value[i] for i in kept.tolist()]
     never = (c.outcome == Outcome.INFO) | (c.completed == NEVER)
     found = Transactions(
-        np.arange(len(c)), c.process, c.invoked, np.where(never, NEVER, c.completed), c.outcome, txn, write,
+        c.index, c.process, c.invoked, np.where(never, NEVER, c.completed), c.outcome, txn, write,
         key_codes, np.full(len(kept), -1, np.int64), np.zeros(len(kept), np.int64),
         np.full(len(keys), -1, np.int64), kept[:0], kept[:0], keys, values,
     )  # fmt: skip

@@ -5,11 +5,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.checkers import Checker, shown
-from engine.columns import NEVER, Columns, Ints
+from engine.columns import NEVER, Ints
 from engine.errors import BadInput, Problem
 from engine.history import History
 from engine.samples import Outcome
 from engine.specs import REGISTRY as SPECS
+from engine.specs import refuse_others
 from engine.text import count
 from engine.verdict import Judgement, Verdict
 
@@ -59,7 +60,7 @@ class _Sums:
         self.history, self.c = history, c
         self.adds = rows[(c.named("add") & (c.outcome != Outcome.FAIL))[rows]]
         self.reads = rows[(c.named("read") & (c.outcome == Outcome.OK))[rows]]
-        _refuse_others(c)
+        refuse_others(c, NAME, SPECS.get(NAME).names)
         self.added = self._numbers(c.value, self.adds)
         self.read = self._numbers(c.result, self.reads)
 
@@ -126,11 +127,3 @@ class _Sums:
                 "operations": [shown(first), shown(second)],
             })  # fmt: skip
         return found
-
-
-def _refuse_others(c: Columns) -> None:
-    spec = SPECS.get(NAME)
-    for name in sorted(c.names() - set(spec.names)):
-        row = int(np.flatnonzero(c.named(name))[0])
-        message = f"{name!r} is no operation of {NAME}; there are: {', '.join(spec.names)}"
-        raise BadInput([Problem(f"operation {c.index[row]}", message)])

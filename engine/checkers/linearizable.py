@@ -9,14 +9,13 @@ from engine.checkers import Checker, shown
 from engine.checkers._core import Core, core
 from engine.checkers._search import first_failure, search
 from engine.checkers._zones import Words, Zones, zones
-from engine.columns import Columns, Ints
-from engine.errors import BadInput, Problem
+from engine.columns import Ints
 from engine.history import History
 from engine.parameters import param
 from engine.replay import MOST, every_order, rejects, steps
 from engine.samples import Outcome
 from engine.specs import REGISTRY as SPECS
-from engine.specs import Spec
+from engine.specs import Spec, refuse_others
 from engine.text import count
 from engine.verdict import Judgement, Verdict
 
@@ -44,7 +43,7 @@ class Linearizable(Checker):
     def check(self, history: History) -> Judgement:
         deadline = time.monotonic() + self.timeout
         spec = SPECS.get(self.spec, "spec")()
-        _refuse_others(spec, history.columns)
+        refuse_others(history.columns, self.spec, spec.names)
         if not (history.columns.outcome == Outcome.OK).any():
             return self._judgement(Verdict.UNKNOWN, "no operation was answered, so none could be wrong", [])
         return _Judging(self, spec, history, deadline).judge()
@@ -52,14 +51,6 @@ class Linearizable(Checker):
     def _judgement(self, verdict: Verdict, headline: str, findings: list[dict[str, Any]]) -> Judgement:
         measured = f"{len(findings)} found" if findings else verdict.word
         return Judgement(NAME, verdict, headline, EXPECTED, measured, findings)
-
-
-def _refuse_others(spec: Spec, c: Columns) -> None:
-    for name in sorted(c.names() - set(spec.names)):
-        row = int(np.flatnonzero(c.named(name))[0])
-        known = ", ".join(spec.names)
-        message = f"{name!r} is no operation of {spec.name}; there are: {known}"
-        raise BadInput([Problem(f"operation {c.index[row]}", message)])
 
 
 class _Judging:

@@ -192,7 +192,7 @@ class _Lists(Analysis):
     def _inside_told(self, step: int, why: str) -> tuple[str, list[int], int]:
         key = int(self.t.key[step])
         return (
-            f"T{self.t.row[self.t.txn[step]]} on {self.t.keys.values[key]!r}: what it reads {why}",
+            f"T{self.t.index[self.t.txn[step]]} on {self.t.keys.values[key]!r}: what it reads {why}",
             [int(self.t.txn[step])],
             key,
         )
@@ -212,7 +212,7 @@ class _Lists(Analysis):
             writer, step = int(self.by[self.last[i]]), self.reads[i]
             rows = [int(self.t.txn[step]), writer]
             return (
-                f"T{self.t.row[writer]} appended more to the key than was read",
+                f"T{self.t.index[writer]} appended more to the key than was read",
                 rows,
                 int(self.t.key[step]),
             )
@@ -238,7 +238,7 @@ class _Lists(Analysis):
         def told(i: int) -> tuple[str, list[int], int]:
             one, other = own[order[i]], own[order[i + 1]]
             rows = [int(txn[one]), int(txn[other])]
-            both = " and ".join(f"T{t.row[row]}" for row in rows)
+            both = " and ".join(f"T{t.index[row]}" for row in rows)
             return f"{both} read the same version and both append to it", rows, int(key[one])
 
         self.note("lost update", same, told)

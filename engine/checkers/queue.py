@@ -8,12 +8,12 @@ import numpy as np
 from engine.checkers import Checker, shown
 from engine.checkers._search import search
 from engine.columns import NEVER, NONE, Columns, Ints
-from engine.errors import BadInput, Problem
 from engine.history import History
 from engine.parameters import param
 from engine.replay import MOST, every_order, rejects, steps
 from engine.samples import Outcome
 from engine.specs import REGISTRY as SPECS
+from engine.specs import refuse_others
 from engine.text import count
 from engine.verdict import Judgement, Verdict
 
@@ -110,20 +110,9 @@ class _Sweep:
         self.history, self.rows, self.why = history, rows, ""
         c = history.columns
         self.c = c
-        if others := {c.fs.values[code] for code in np.unique(c.f[rows])} - set(SPECS.get(NAME).names):
-            name = min(others)
-            row = int(rows[np.flatnonzero(c.f[rows] == c.fs.known(name))[0]])
-            known = ", ".join(SPECS.get(NAME).names)
-            raise BadInput(
-                [
-                    Problem(
-                        f"operation {c.index[row]}", f"{name!r} is no operation of queue; there are: {known}"
-                    )
-                ]
-            )
+        refuse_others(c, NAME, SPECS.get(NAME).names)
         ok = c.outcome[rows] == Outcome.OK
-        mine = Columns.named
-        enqueue, dequeue, drain = (mine(c, name)[rows] for name in ("enqueue", "dequeue", "drain"))
+        enqueue, dequeue, drain = (c.named(name)[rows] for name in ("enqueue", "dequeue", "drain"))
         self.start = 2 * (c.invoked[rows] - c.invoked[rows].min())
         ended = np.where(
             ok & (c.completed[rows] != NEVER), c.completed[rows] - c.invoked[rows].min(), NEVER // 4

@@ -108,7 +108,7 @@ class _Registers(Analysis):
 
     def _told(self, step: int, why: str) -> tuple[str, list[int], int]:
         key, txn = int(self.t.key[step]), int(self.t.txn[step])
-        return f"T{self.t.row[txn]} on {self.t.keys.values[key]!r}: {why}", [txn], key
+        return f"T{self.t.index[txn]} on {self.t.keys.values[key]!r}: {why}", [txn], key
 
     def _never_committed(self) -> None:
         t = self.t
@@ -159,7 +159,7 @@ class _Registers(Analysis):
 
         def told(i: int) -> tuple[str, list[int], int]:
             rows = [int(t.txn[self.reads[order[i + n]]]) for n in (0, 1)]
-            both_ = " and ".join(f"T{t.row[row]}" for row in rows)
+            both_ = " and ".join(f"T{t.index[row]}" for row in rows)
             return (
                 f"{both_} read the same version and both write the next",
                 rows,

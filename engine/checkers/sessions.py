@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 
 from engine.checkers import Checker, shown
 from engine.columns import NEVER, NONE, Columns, Ints
-from engine.errors import BadInput, Problem
 from engine.history import History
 from engine.parameters import param
 from engine.samples import Outcome
+from engine.specs import refuse_others
 from engine.text import count
 from engine.verdict import Judgement, Verdict
 
@@ -40,7 +40,7 @@ class Sessions(Checker):
     def check(self, history: History) -> Judgement:
         c = history.columns
         read, write = (c.named(name) for name in WORDS[self.spec])
-        _refuse_others(c, self.spec)
+        refuse_others(c, NAME, (*WORDS[self.spec], "cas"))
         ok = c.outcome == Outcome.OK
         if not (read & ok).any():
             return Judgement(NAME, Verdict.UNKNOWN, "nothing was read", EXPECTED, "unknown")
@@ -65,14 +65,6 @@ class Sessions(Checker):
         return Judgement(
             NAME, Verdict.HELD, f"{sessions}, none of which went back in time", EXPECTED, "0 found"
         )
-
-
-def _refuse_others(c: Columns, spec: str) -> None:
-    known = (*WORDS[spec], "cas") if spec == "cas-register" else WORDS[spec]
-    for name in sorted(c.names() - set(known)):
-        row = int(np.flatnonzero(c.named(name))[0])
-        message = f"{name!r} is nothing that {NAME} can judge; it takes {', '.join(known)}"
-        raise BadInput([Problem(f"operation {c.index[row]}", message)])
 
 
 def _written(c: Columns, rows: Ints, write: Bools) -> Ints:

@@ -5,6 +5,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, NoReturn
 
+from engine.columns import Columns
 from engine.errors import BadInput, Problem
 from engine.history import Op
 from engine.registry import Registry
@@ -76,6 +77,14 @@ class Spec(ABC):
 
     def bad(self, op: Op, message: str) -> NoReturn:
         raise BadInput([Problem(f"operation {op.index}", message)])
+
+
+def refuse_others(c: Columns, what: str, names: Sequence[str]) -> None:
+    """Raises BadInput naming the first operation that `what` does not know."""
+    for name in sorted(c.names() - {*names}):  # `set` is a spec of this package
+        row = int(c.named(name).argmax())
+        message = f"{name!r} is no operation of {what}; there are: {', '.join(names)}"
+        raise BadInput([Problem(f"operation {c.index[row]}", message)])
 
 
 def freeze(value: Any) -> Any:

@@ -29,7 +29,7 @@ def possible(name: str, history: History) -> bool:
     return every_order(spec, steps(spec, history.ops)) is not None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(pick=tiny.picks())
 def test_a_queue_is_judged_as_by_brute_force(pick: tiny.Pick) -> None:
     history = tiny.nearly(pick, tiny.of_a_queue, 6)
@@ -39,7 +39,7 @@ def test_a_queue_is_judged_as_by_brute_force(pick: tiny.Pick) -> None:
 
 
 def test_a_queue_is_judged_as_by_brute_force_on_many_from_seeds() -> None:
-    for seed in range(500):
+    for seed in range(250):
         for history in (
             tiny.nearly(tiny.from_seed(seed), tiny.of_a_queue), tiny.history(tiny.from_seed(seed), tiny.queue),
         ):  # fmt: skip
@@ -65,7 +65,7 @@ def test_what_it_calls_violated_is_impossible_and_one_wrong_answer_is_mostly_cau
     assert caught > 0.7 * impossible > 10
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(pick=tiny.picks())
 def test_the_bounds_of_a_counter_are_those_of_adding_up(pick: tiny.Pick) -> None:
     history = tiny.nearly(pick, tiny.of_a_counter)
@@ -142,7 +142,7 @@ def in_sessions(pick: tiny.Pick) -> History:
 
 def test_sessions_are_judged_by_their_definitions() -> None:
     kinds = set()
-    for seed in range(1500):
+    for seed in range(800):
         history = in_sessions(tiny.from_seed(seed))
         found = Sessions().check(history)
         told = {(finding["kind"], finding["operations"][-1]["index"]) for finding in found.findings}

@@ -43,7 +43,7 @@ def agrees(name: str, history: History) -> None:
 
 
 @pytest.mark.parametrize("name", WRITES)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(pick=tiny.picks())
 def test_the_verdict_is_that_of_brute_force(name: str, pick: tiny.Pick) -> None:
     agrees(name, tiny.transactions(pick, WRITES[name], 4))
@@ -51,7 +51,7 @@ def test_the_verdict_is_that_of_brute_force(name: str, pick: tiny.Pick) -> None:
 
 @pytest.mark.parametrize("name", WRITES)
 def test_the_verdict_is_that_of_brute_force_on_many_from_seeds(name: str) -> None:
-    for seed in range(400):
+    for seed in range(150):
         agrees(name, tiny.transactions(tiny.from_seed(seed), WRITES[name]))
         agrees(name, tiny.history(tiny.from_seed(seed), WILD[name], 4))
 
