@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from engine.checkers._search import Found, search
 from engine.replay import Step
-from engine.specs import Spec, State
+from engine.specs import Call, Spec, State
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ def core(spec: Spec, steps: Sequence[Step], failed: int | None, deadline: float)
     """
     kept = Core(list(steps))
     if failed is not None:
-        kept = _shorter(spec, Core(_until(steps, steps[failed].end)), deadline)
+        calls = [step.call for step in steps]
+        kept = _shorter(spec, Core(_until(steps, steps[failed].end)), calls, deadline)
     return _smaller(spec, kept, deadline)
 
 
@@ -37,14 +38,14 @@ def _until(steps: Sequence[Step], end: int) -> list[Step]:
     return [s if s.end <= end else _weak(s) for s in steps if s.start <= end]
 
 
-def _shorter(spec: Spec, whole: Core, deadline: float) -> Core:
-    """The shortest of the windows of the last 2, 4, 8 … sure steps that is impossible from any state."""
+def _shorter(spec: Spec, whole: Core, calls: Sequence[Call], deadline: float) -> Core:
+    """The shortest of the windows of the last 1, 2, 4 … sure steps that is impossible from any state."""
     sure = sorted((step for step in whole.steps if not step.maybe), key=lambda step: step.end)
-    size = 2
+    size = 1
     while size < len(sure) and time.monotonic() < deadline:
         begin = min(step.start for step in sure[-size:])
         inside = [_weak(step) if step.start < begin else step for step in whole.steps if step.end >= begin]
-        starts = spec.starts([step.call for step in inside])
+        starts = spec.starts([step.call for step in inside], calls)
         if starts is None:
             return whole
         if search(spec, inside, min(deadline, time.monotonic() + 1), starts).possible is False:

@@ -51,8 +51,11 @@ class Spec(ABC):
         """The call of a failed operation that tells something all the same; else None."""
         return None
 
-    def starts(self, calls: Sequence[Call]) -> list[State] | None:
-        """States of which one may stand for any state that these calls can begin in; None where there are too many."""
+    def starts(self, calls: Sequence[Call], all_calls: Sequence[Call]) -> list[State] | None:
+        """States of which one may stand for any state that `calls` can begin in, after any of all there are.
+
+        None where there are too many.
+        """
         return None
 
     def helps(self, call: Call, others: Sequence[Call]) -> bool:
@@ -99,9 +102,11 @@ def freeze(value: Any) -> Any:
 OTHER = ("a value that no operation here names",)
 
 
-def named(calls: Sequence[Call]) -> list[State]:
-    """For registers: the values that calls ask for, null, and one that stands for all others."""
-    return [*dict.fromkeys([None, *(call[1] for call in calls if call[0] != "write")]), OTHER]
+def named(calls: Sequence[Call], all_calls: Sequence[Call]) -> list[State]:
+    """For registers: of what can have been there what `calls` ask for, and one that stands for all others."""
+    there = {None, *(call[-1] for call in all_calls if call[0] in ("write", "cas"))}
+    asked_for = dict.fromkeys([None, *(call[1] for call in calls if call[0] != "write")])
+    return [*(value for value in asked_for if value in there), OTHER]
 
 
 def asked(call: Call, others: Sequence[Call]) -> bool:

@@ -28,8 +28,8 @@ class CasRegister(Spec):
     def looks(self, call: Call) -> bool:
         return call[0] in ("read", "not")
 
-    def starts(self, calls: Sequence[Call]) -> list[State] | None:
-        return named(calls)
+    def starts(self, calls: Sequence[Call], all_calls: Sequence[Call]) -> list[State] | None:
+        return named(calls, all_calls)
 
     def helps(self, call: Call, others: Sequence[Call]) -> bool:
         return asked(call, others)

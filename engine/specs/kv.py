@@ -20,10 +20,11 @@ class Kv(Spec):
     def looks(self, call: Call) -> bool:
         return bool(call[0] == "get")
 
-    def starts(self, calls: Sequence[Call]) -> list[State] | None:
-        if any(call[0] == "append" for call in calls):
+    def starts(self, calls: Sequence[Call], all_calls: Sequence[Call]) -> list[State] | None:
+        if any(call[0] == "append" for call in all_calls):
             return None  # what comes of it depends on what was there
-        return named([("read", call[1]) for call in calls if call[0] == "get"])
+        writes = [("write", call[1]) for call in all_calls if call[0] == "put"]
+        return named([("read", call[1]) for call in calls if call[0] == "get"], writes)
 
     def helps(self, call: Call, others: Sequence[Call]) -> bool:
         if any(other[0] == "append" for other in [call, *others]):

@@ -17,8 +17,8 @@ class Register(Spec):
     def ended(self, op: Op) -> Call:
         return (op.f, freeze(op.result if op.f == "read" else op.value))
 
-    def starts(self, calls: Sequence[Call]) -> list[State] | None:
-        return named(calls)
+    def starts(self, calls: Sequence[Call], all_calls: Sequence[Call]) -> list[State] | None:
+        return named(calls, all_calls)
 
     def helps(self, call: Call, others: Sequence[Call]) -> bool:
         return asked(call, others)

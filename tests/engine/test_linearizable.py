@@ -143,6 +143,12 @@ def test_a_long_history_is_cut_to_the_window_that_shows_it() -> None:
     assert finding["certified"] == "brute force tried every order"
 
 
+def test_a_value_that_nobody_wrote_is_shown_alone() -> None:
+    many = [(f, v, v) for _ in range(200) for f, v in (("write", 1), ("read", 1), ("write", 2), ("read", 2))]
+    (finding,) = Linearizable("cas-register", certify=True).check(calls(*many, ("read", None, 7))).findings
+    assert [op["index"] for op in finding["operations"]] == [1600]
+
+
 def test_time_that_is_over_is_unknown() -> None:
     ops = [Op(i, i, "write", i % 2, None, 0, 1000, OK, i % 2) for i in range(30)]
     ops += [Op(99, 99, "read", None, None, 0, 1000, OK, 7)]
