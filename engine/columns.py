@@ -83,7 +83,7 @@ class Columns:
 
     def names(self) -> set[str]:
         """The `f` that occur."""
-        return {self.fs.values[code] for code in np.unique(self.f)}
+        return {self.fs.values[code] for code in np.flatnonzero(np.bincount(self.f)).tolist()}
 
 
 def column(values: Iterable[int]) -> Ints:

@@ -287,7 +287,10 @@ class _Judged:
         self._note_keys(clusters, number, ahead[both], ahead[both + 1])
         if not len(ahead) or not len(behind):
             return
-        holder = np.searchsorted(begins, (base + clusters.high)[behind]) - 1
+        wanted = (base + clusters.high)[behind]
+        order = np.argsort(wanted)  # searched in their order, neighbours are in the cache
+        behind = behind[order]
+        holder = np.searchsorted(begins, wanted[order]) - 1
         inside = (holder >= 0) & (ends[holder] > (base + clusters.low)[behind])
         self._note_keys(clusters, number, ahead[holder[inside]], behind[inside])
 

@@ -150,7 +150,7 @@ class _Judging:
     # The verdict
 
     def _verdict(self) -> Judgement:
-        keys = len(np.unique(self.c.key)) if self.spec.keyed else 1
+        keys = int(np.count_nonzero(np.bincount(self.c.key))) if self.spec.keyed else 1
         if self.violated:
             where = "" if keys == 1 else f" on {count(self.violated, 'key')} of {keys:,}"
             headline = f"no order of the operations{where} explains the answers"
