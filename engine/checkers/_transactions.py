@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def _steps(given: list[Any], writes: str, lists: bool) -> tuple[list[str], list[
     flat = list(chain.from_iterable(given))
     if not set(map(type, flat)) <= {list, tuple} or not set(map(len, flat)) <= {3}:
         return None
-    f, key, value = ([step[i] for step in flat] for i in range(3))
+    f, key, value = (list(map(itemgetter(i), flat)) for i in range(3))
     if (
         not set(map(type, f)) <= {str}
         or not set(f) <= {"r", writes}
@@ -90,7 +91,7 @@ def _flat(
     c: Columns, given: list[Any], f: list[str], key: list[Any], value: list[Any], lists: bool
 ) -> Transactions:
     txn = np.repeat(np.arange(len(given)), np.fromiter(map(len, given), np.int64, len(given)))
-    write = np.fromiter((name != "r" for name in f), bool, len(f))
+    write = np.fromiter(map("r".__ne__, f), bool, len(f))
     kept = np.flatnonzero(write | (c.outcome[txn] == Outcome.OK))
     keys, values = Table(), Table()
     key_codes = keys.codes(key)[kept]

@@ -136,6 +136,7 @@ class _Lists(Analysis):
         t = self.t
         group = np.lexsort((np.arange(len(t.txn)), t.key, t.txn))
         txn, key, write = t.txn[group], t.key[group], t.write[group]
+        self.updates = group[:0]
         if not len(group):
             return
         begins = np.ones(len(group), bool)
@@ -182,6 +183,7 @@ class _Lists(Analysis):
         next_write = np.minimum.accumulate(np.where(write, rows, len(group))[::-1])[::-1]
         end = np.minimum.accumulate(np.where(np.append(begins[1:], True), rows, len(group))[::-1])[::-1]
         reads = np.flatnonzero(~write & (next_write <= end))
+        self.updates = number[reads[begins[reads]]]
         place = self.order[number[next_write[reads]]]
         early = reads[(place >= 0) & (place < self.t.length[self.reads[number[reads]]])]
         self._note_inside("internal", group[early], "has what it appends only later")
@@ -222,17 +224,12 @@ class _Lists(Analysis):
     def _lost_updates(self) -> None:
         """Two transactions read the same version of a key and both append to it."""
         t = self.t
-        wrote = np.unique(t.packed_txn(self.by, self.key))
+        own = self.updates  # reads by which a transaction that appends later learns of a version
+        own = own[self.committed[t.txn[self.reads[own]]]]
         txn, key = t.txn[self.reads], t.key[self.reads]
-        packed = t.packed_txn(txn, key)
-        _, first = np.unique(packed, return_index=True)  # what a transaction read of a key first
-        own = first[self.committed[txn[first]] & np.isin(packed[first], wrote)]
-        own = own[
-            ~self.broken[key[own]] & (self.last[own] < 0)
-            | (self.by[np.maximum(self.last[own], 0)] != txn[own])
-        ]
+        own = own[~self.broken[key[own]] & (self.writer[self.last[own]] != txn[own])]
         version = key[own] * (len(self.appends) + 1) + self.last[own] + 1
-        order = np.argsort(version, kind="stable")
+        order = np.argsort(version)
         same = np.flatnonzero(version[order][1:] == version[order][:-1])
 
         def told(i: int) -> tuple[str, list[int], int]:
