@@ -25,11 +25,13 @@ class Table:
         if not set(map(type, found)) <= PLAIN:
             return np.fromiter(map(self.code, found), np.int64, len(found))
         codes = self._codes
-        for value in dict.fromkeys(found):
-            if value not in codes:
-                codes[value] = len(self.values)
-                self.values.append(value)
-        return np.fromiter(map(codes.__getitem__, found), np.int64, len(found))
+        try:
+            return np.fromiter(map(codes.__getitem__, found), np.int64, len(found))
+        except KeyError:
+            new = [value for value in dict.fromkeys(found) if value not in codes]
+            codes.update(zip(new, range(len(self.values), len(self.values) + len(new)), strict=True))
+            self.values.extend(new)
+            return np.fromiter(map(codes.__getitem__, found), np.int64, len(found))
 
     def code(self, value: Any) -> int:
         if isinstance(value, list | dict | tuple):
