@@ -9,9 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine import catalogue, experiment, judge, plan, state, undo, warden
+from engine import catalogue, check, experiment, judge, plan, state, undo, warden
 from engine import text as words
-from engine.checkers import REGISTRY as CHECKERS
 from engine.errors import BadInput, EngineError, Problem
 from engine.events import Event
 from engine.experiment import Experiment
@@ -55,10 +54,8 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("file", type=Path)
     one.add_argument("--json", type=Path, metavar="OUT", help="write the result there")
     one.add_argument("--dry-run", action="store_true", help="show what would happen, and hurt nothing")
-    one = command("check", check, "judge a stored history; exit status as of run")
-    one.add_argument("history", type=Path)
-    one.add_argument("--spec", default="set", help="what correct behaviour is")
-    one.add_argument("--json", action="store_true")
+    one = command("check", check.check, "judge a stored history; exit status as of run")
+    check.arguments(one)
     one = command("heal", heal, "heal from the undo records; 0 where all is clean, 1 where not")
     one.add_argument("--all", action="store_true", help="also faults of runs that are alive")
     one.add_argument("--json", action="store_true")
@@ -136,27 +133,6 @@ def _in_words(event: Event) -> str:
         sees = f"sees {data['sees'] or 'no leader'}" if data["reachable"] else "does not answer"
         return f"{data['node']} {sees}"
     return str(data["text"]) if event.kind in ("note", "fact") else ""
-
-
-def check(arguments: Any) -> int:
-    import time
-
-    from engine.history import read as read_history
-
-    start = time.monotonic()
-    checker = CHECKERS.get(arguments.spec, "--spec")()
-    history = read_history(arguments.history)
-    found = checker.check(history)
-    if arguments.json:
-        answer = {
-            "verdict": found.verdict.word, "spec": arguments.spec, "operations": len(history),
-            "seconds": round(time.monotonic() - start, 6), "findings": found.findings,
-        }  # fmt: skip
-        print(json.dumps(answer, ensure_ascii=False))
-    else:
-        print(f"{found.verdict.name}: {found.headline}")
-    status: int = found.verdict.exit_status
-    return status
 
 
 def heal(arguments: Any) -> int:

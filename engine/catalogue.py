@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from engine import drivers, faults, probes, workloads
+from engine import drivers, faults, probes, specs, workloads
 from engine.checkers import REGISTRY as CHECKERS
 from engine.faults import Fault
 from engine.parameters import Parameter, parameters
@@ -13,7 +13,7 @@ from engine.text import listed
 
 FAMILIES: dict[str, Any] = {
     "faults": faults.REGISTRY, "probes": probes.REGISTRY, "drivers": drivers.REGISTRY,
-    "workloads": workloads.REGISTRY, "checkers": CHECKERS,
+    "workloads": workloads.REGISTRY, "specs": specs.REGISTRY, "checkers": CHECKERS,
 }  # fmt: skip
 ELSEWHERE = "On another host, ssh and agent carry whatever their `local` driver carries."
 NODES = parameters(Fault)[0]  # what all faults take, told once

@@ -25,6 +25,21 @@ class Elements:
     unread: list[Op] = field(default_factory=list)
     unexpected: list[Any] = field(default_factory=list)  # read, and never added or certainly not
     duplicated: list[Any] = field(default_factory=list)
+    missed: list["Missed"] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A read that lacks an element which had to be there; the element's first such read.
+
+    stale: it was acknowledged, and is there later. resurrected: it was seen, gone, and is there again.
+    vanished: it was seen, though never acknowledged, and is gone.
+    """
+
+    kind: str
+    element: Any
+    read: Op
+    before: Op  # the read that had it, or its adding
 
 
 def elements(ops: list[Op]) -> Elements:
@@ -38,6 +53,7 @@ def elements(ops: list[Op]) -> Elements:
     found.final = max(reads, key=lambda op: op.invoked, default=None)
     if found.final:
         _compare(found, found.final)
+        _misses(found, reads)
     return found
 
 
@@ -52,6 +68,29 @@ def _compare(found: Elements, final: Op) -> None:
     if len(listed) > len(found.values):
         seen: set[Any] = set()
         found.duplicated = sorted({e for e in listed if e in seen or seen.add(e)}, key=repr)  # type: ignore[func-returns-value]  # the idiom: add gives None
+
+
+def _misses(found: Elements, reads: list[Op]) -> None:
+    """What an earlier read lacks, and what the last one lacks of what was seen only."""
+    added = {element: (op.completed or 0, op) for element, op in found.acknowledged.items()}
+    seen: dict[Any, tuple[int, Op]] = {}  # the first read to end that had each
+    for op in sorted(reads, key=lambda op: op.completed or 0) if len(reads) > 1 else ():
+        for element in {_name(value) for value in op.result} & found.attempted:
+            seen.setdefault(element, (op.completed or 0, op))
+    known = ((element, at) for certain in (added, seen) for element, (at, _) in certain.items())
+    coming = sorted(known, key=lambda item: item[1])
+    there: set[Any] = set()
+    place = 0
+    told: set[Any] = {_name(op.value) for op in found.lost}
+    for op in sorted(reads, key=lambda op: op.invoked):
+        while place < len(coming) and coming[place][1] < op.invoked:
+            there.add(coming[place][0])
+            place += 1
+        for element in sorted(there - {_name(value) for value in op.result} - told, key=repr):
+            told.add(element)
+            again = element in seen and seen[element][0] < op.invoked
+            kind = "vanished" if element not in found.values else "resurrected" if again else "stale"
+            found.missed.append(Missed(kind, element, op, (seen if again else added)[element][1]))
 
 
 def counts(history: History) -> dict[str, int | None]:

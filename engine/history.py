@@ -1,21 +1,26 @@
 """Histories: what each operation was, when it was called, and how it ended.
 
-On disk JSON Lines, one event a line in Jepsen's shape (docs/histories.md); in memory one `Op` for
-each invocation with its completion.
+On disk JSON Lines, one event a line in Jepsen's shape, or Jepsen's own history.edn; in memory columns,
+or one `Op` for each invocation with its completion.
 """
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import orjson
 
+from engine import jepsen, jsonl
 from engine.clock import now_ns
-from engine.errors import BadInput, Problem
+from engine.columns import NEVER, Columns, Table, column
+from engine.pairing import pair
 from engine.samples import Outcome
 
-OUTCOMES = {"ok": Outcome.OK, "fail": Outcome.FAIL, "info": Outcome.INFO}
+FORMATS = ("auto", "jsonl", "edn")
 
 
 @dataclass(slots=True)
@@ -38,11 +43,32 @@ class Op:
     completed_index: int | None = None
 
 
-class History(NamedTuple):
-    ops: list[Op]
+class History:
+    """Operations, or columns of them: each is made from the other where it is asked for."""
+
+    def __init__(self, ops: "list[Op] | None" = None, columns: Columns | None = None) -> None:
+        self._given_ops, self._given_columns = ops, columns
+
+    @cached_property
+    def ops(self) -> list[Op]:
+        if self._given_ops is not None:
+            return self._given_ops
+        return [self._op(row) for row in range(len(self))]
+
+    @cached_property
+    def columns(self) -> Columns:
+        if self._given_columns is not None:
+            return self._given_columns
+        return _columns(self._given_ops or [])
 
     def __len__(self) -> int:
-        return len(self.ops)
+        return len(self._given_ops or []) if self._given_columns is None else len(self._given_columns)
+
+    def at(self, rows: Iterable[int]) -> list[Op]:
+        """The operations of these rows."""
+        if "ops" in self.__dict__ or self._given_ops is not None:
+            return [self.ops[row] for row in rows]
+        return [self._op(int(row)) for row in rows]
 
     def by_key(self) -> dict[Any, list[Op]]:
         """The operations on each object; a history of one object has the key None."""
@@ -51,67 +77,47 @@ class History(NamedTuple):
             found.setdefault(op.key, []).append(op)
         return found
 
+    def _op(self, row: int) -> Op:
+        c = self.columns
+        ended = c.completed[row] != NEVER
+        return Op(
+            int(c.index[row]), int(c.process[row]), c.fs.values[c.f[row]], c.values.values[c.value[row]],
+            c.keys.values[c.key[row]], int(c.invoked[row]), int(c.completed[row]) if ended else None,
+            Outcome(int(c.outcome[row])), c.values.values[c.result[row]],
+            str(c.errors.values[c.error[row]] or ""), int(c.completed_index[row]) if ended else None,
+        )  # fmt: skip
 
-def read(path: Path) -> History:
-    """Raises BadInput naming the line. A torn last line is left out; nemesis events are no operations."""
+
+def _columns(ops: list[Op]) -> Columns:
+    fs, keys, values, errors = Table(), Table(), Table(), Table()
+    never = [op.completed is None for op in ops]
+    return Columns(
+        column(op.index for op in ops), column(op.process for op in ops), fs.codes([op.f for op in ops]),
+        keys.codes([op.key for op in ops]), values.codes([op.value for op in ops]),
+        values.codes([op.result for op in ops]), column(op.invoked for op in ops),
+        column(NEVER if n else op.completed or 0 for op, n in zip(ops, never, strict=True)),
+        column(-1 if op.completed_index is None else op.completed_index for op in ops),
+        np.array([op.outcome for op in ops], np.int8), errors.codes([op.error or None for op in ops]),
+        fs, keys, values, errors,
+    )  # fmt: skip
+
+
+def read(path: Path, format: str = "auto") -> History:
+    """Raises BadInput naming the line. Nemesis events are no operations.
+
+    `format` is one of FORMATS. In JSON Lines a torn last line is left out.
+    """
     data = path.read_bytes()
-    lines = data.split(b"\n")
-    lines.pop()  # empty, or torn
-    return History(_ops(lines))
+    if format == "auto":
+        format = "jsonl" if _is_jsonl(path, data) else "edn"
+    return History(columns=pair(jsonl.read(data) if format == "jsonl" else jepsen.read(data)))
 
 
-def _ops(lines: list[bytes]) -> list[Op]:
-    ops: list[Op] = []
-    open_: dict[int, Op] = {}
-    for number, event in _events(lines):
-        process = event["process"]
-        if event["type"] == "invoke":
-            if process in open_:
-                raise _bad(number, f"process {process} has an operation open already")
-            key = event.get("key")
-            op = Op(event["index"], process, event["f"], event.get("value"), key, event["time"])
-            open_[process] = op
-            ops.append(op)
-            continue
-        ended = open_.pop(process, None)
-        if ended is None:
-            raise _bad(number, f"process {process} ends an operation that it never began")
-        ended.completed, ended.completed_index = event["time"], event["index"]
-        ended.outcome = OUTCOMES[event["type"]]
-        ended.error = str(event.get("error") or "")
-        if ended.outcome is Outcome.OK:
-            ended.result = event.get("value")
-    return ops
-
-
-def _events(lines: list[bytes]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line numbers and events of the clients, each with what it must have."""
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            event = orjson.loads(line)
-        except orjson.JSONDecodeError as error:
-            raise _bad(number, f"is not JSON: {error}") from None
-        if not isinstance(event, dict):
-            raise _bad(number, 'is not an event; one looks like {"type": "invoke", "f": "add", …}')
-        if isinstance(event.get("process"), str):
-            continue
-        event.setdefault("index", number - 1)
-        for field in ("index", "time", "process"):
-            if type(event.get(field)) is not int:
-                raise _bad(number, f"{field} must be a whole number, not {event.get(field)!r}")
-        if event.get("type") not in ("invoke", *OUTCOMES):
-            raise _bad(number, f"type must be invoke, ok, fail or info, not {event.get('type')!r}")
-        if not isinstance(event.get("f"), str):
-            raise _bad(number, f"f must name the operation, not {event.get('f')!r}")
-        if isinstance(event.get("key"), list | dict):
-            raise _bad(number, "key must be a text or a number")
-        yield number, event
-
-
-def _bad(number: int, message: str) -> BadInput:
-    return BadInput([Problem("history", message, number)])
+def _is_jsonl(path: Path, data: bytes) -> bool:
+    """By the name, or by how the first event begins: with a text as a key, or with a keyword."""
+    if path.suffix in (".edn", ".jsonl", ".json"):
+        return path.suffix != ".edn"
+    return re.match(rb"\s*(\[\s*\{|\{\s*:|[(#;])", data) is None
 
 
 class Writer:

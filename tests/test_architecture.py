@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FAMILIES = {"drivers", "faults", "probes", "workloads", "clients", "checkers"}
+FAMILIES = {"drivers", "faults", "probes", "workloads", "clients", "specs", "checkers"}
 MAY = {  # what a family may import of the other families
     "faults": {"drivers"},
+    "checkers": {"specs"},
 }
 APPS = {
     "reports": {"runs"},

@@ -1,7 +1,7 @@
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
-from engine.checkers import Checker
+from engine.checkers import Checker, shown
 from engine.elements import Elements, elements
 from engine.history import History
 from engine.text import count
@@ -10,11 +10,18 @@ from engine.verdict import Judgement, Verdict
 NAME = "set"
 EXPECTED = "every acknowledged element is in the last read"
 MOST_FINDINGS = 10_000
+WHYS = {
+    "stale": "it was acknowledged before this read, which lacks it",
+    "resurrected": "it was read, then it was gone, then it was there again",
+    "vanished": "it was read, and later it is gone",
+}
 
 
 @dataclass(frozen=True)
 class Set(Checker):
-    """Every element whose adding was acknowledged is there at the end, once, and nothing else is."""
+    """Every element whose adding was acknowledged is there from then on, once, and nothing else is."""
+
+    judges: ClassVar[tuple[str, ...]] = ("set",)
 
     def check(self, history: History) -> Judgement:
         sets = {key: elements(ops) for key, ops in history.by_key().items()}
@@ -57,6 +64,13 @@ def _findings(key: Any, one: Elements) -> list[dict[str, Any]]:
     for element in one.unexpected:
         why = "its adding certainly failed" if element in one.failed else "nobody added it"
         found.append({"kind": "unexpected", **where, "element": element, "why": why, "index": index})
+    for miss in one.missed:
+        found.append(
+            {
+                "kind": miss.kind, **where, "element": miss.element, "why": WHYS[miss.kind],
+                "index": miss.read.index, "operations": [shown(miss.before), shown(miss.read)],
+            }
+        )  # fmt: skip
     found += [{"kind": "duplicated", **where, "element": e, "index": index} for e in one.duplicated]
     return found
 
@@ -66,7 +80,7 @@ def _violated(findings: list[dict[str, Any]], lost: int, acknowledged: int) -> s
     parts = []
     if lost:
         parts.append(f"{lost:,} of {count(acknowledged, 'acknowledged element')} lost")
-    for kind in ("unexpected", "duplicated"):
+    for kind in ("unexpected", "duplicated", *WHYS):
         if kinds.count(kind):
             parts.append(f"{count(kinds.count(kind), f'{kind} element')}")
     return ", ".join(parts)

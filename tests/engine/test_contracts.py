@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from engine import checkers, clients, drivers, faults, parameters, probes, undo, workloads
+from engine import checkers, clients, drivers, faults, parameters, probes, specs, undo, workloads
 from engine.drivers.memory import Memory
 from engine.errors import BadInput
 from engine.history import History
@@ -14,7 +14,7 @@ from engine.parameters import build, dump
 from engine.target import Node
 from engine.verdict import Verdict
 
-FAMILIES: list[Any] = [drivers, faults, probes, workloads, clients, checkers]
+FAMILIES: list[Any] = [drivers, faults, probes, workloads, clients, specs, checkers]
 MEMBERS = [(family.REGISTRY, name, cls) for family in FAMILIES for name, cls in family.REGISTRY]
 IDS = [f"{registry.noun} {name}" for registry, name, _ in MEMBERS]
 SAMPLES = {

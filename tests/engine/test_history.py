@@ -58,6 +58,18 @@ def test_the_nemesis_is_no_client(tmp_path: Path) -> None:
             "line 2, history: process 0 has an operation open already",
         ),
         ([event(0, "ok")], "never began"),
+        (
+            [event(0, "invoke"), event(0, "info"), event(0, "invoke")],
+            "line 3, history: process 0 acts after an info",
+        ),
+        ([event(0, "invoke"), event(0, "ok", f="read")], "began 'add' and ends 'read'"),
+        (
+            [event(0, "invoke", time=5), event(0, "ok", time=4)],
+            "line 2, history: the time of process 0 runs back",
+        ),
+        ([event(0, "invoke"), '{"process": 0, "type": "ok", "f": "add"}'], "line 2, history: time must be"),
+        (['{"time": 1.5, "process": 0, "type": "invoke", "f": "add"}'], "time must be a whole number"),
+        (['{"time": 99999999999999999999, "process": 0, "type": "invoke", "f": "add"}'], "whole number"),
         ([event(0, "maybe")], "type must be invoke, ok, fail or info, not 'maybe'"),
         (['{"time": "now", "process": 0, "type": "invoke", "f": "add"}'], "time must be a whole number"),
         (['{"time": 1, "process": 0, "type": "invoke"}'], "f must name the operation"),
@@ -66,4 +78,109 @@ def test_the_nemesis_is_no_client(tmp_path: Path) -> None:
 def test_what_is_wrong_is_named_with_its_line(tmp_path: Path, lines: list[str], words: str) -> None:
     with pytest.raises(BadInput) as caught:
         read(write(tmp_path / "h", *lines))
+    assert words in str(caught.value)
+
+
+def test_a_whole_last_line_without_its_end_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "h"
+    path.write_text(f"{event(0, 'invoke')}\n{event(0, 'ok', time=3)}")
+    assert read(path).ops[0].completed == 3
+
+
+def test_without_any_times_the_order_in_the_file_is_the_time(tmp_path: Path) -> None:
+    lines = [
+        f'{{"process": {p}, "type": "{t}", "f": "add"}}' for p, t in ((0, "invoke"), (1, "invoke"), (0, "ok"))
+    ]
+    first, second = read(write(tmp_path / "h", *lines)).ops
+    assert first.invoked < second.invoked < (first.completed or 0)
+
+
+def test_true_is_not_one_and_null_is_no_value(tmp_path: Path) -> None:
+    lines = [event(0, "invoke", value=v) for v in ("true",)] + [
+        event(1, "invoke"),
+        event(2, "invoke", value="null"),
+    ]
+    columns = read(write(tmp_path / "h", *lines)).columns
+    assert len(set(columns.value)) == 3
+    assert [columns.values.values[code] for code in columns.value] == [True, 1, None]
+
+
+def test_one_odd_line_among_many_does_not_hide_the_others(tmp_path: Path) -> None:
+    lines = [event(n, "invoke", time=n) for n in range(5000)]
+    path = write(
+        tmp_path / "h",
+        *lines,
+        "",
+        event(0, "ok", time=9000),
+        '{"process": "nemesis", "type": "info", "f": "x"}',
+    )
+    found = read(path)
+    assert len(found) == 5000
+    assert found.ops[0].completed_index == 5000
+    with pytest.raises(BadInput, match="line 3000, history: is not JSON"):
+        read(write(tmp_path / "h", *lines[:2999], "{]", *lines[3000:]))
+
+
+EDN = """{:type :invoke, :f :cas, :value [1 2], :process 0, :time 10, :index 0}
+#jepsen.history.Op{:index 1, :time 20, :type :info, :process :nemesis, :f :start-partition, :value {"n1" #{"n2"}}}
+{:type :fail, :f :cas, :value [1 2], :process 0, :time 30, :error :mismatch, :index 2} ; answered
+{:type :invoke, :f :txn, :value [[:append 5 1] [:r "k\\n" nil]], :process 1, :time 40, :index 3}
+{:type :ok, :f :txn, :value [[:append 5 1] [:r "k\\n" [1N -2 3.5]]], :process 1, :time 50, :index 4}
+"""
+
+
+def test_the_history_of_jepsen_is_read_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "history.edn").write_text(EDN)
+    cas, txn = read(tmp_path / "history.edn").ops
+    assert (cas.f, cas.value, cas.outcome, cas.error, cas.completed) == (
+        "cas",
+        [1, 2],
+        Outcome.FAIL,
+        "mismatch",
+        30,
+    )
+    assert txn.value == [["append", 5, 1], ["r", "k\n", None]]
+    assert txn.result == [["append", 5, 1], ["r", "k\n", [1, -2, 3.5]]]
+
+
+def test_one_vector_of_operations_without_an_extension_is_known_as_edn(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "h", "[{:process 0, :type :invoke, :f :read, :value nil}", "#_{:ignored true}", "]"
+    )
+    (op,) = read(path).ops
+    assert (op.f, op.value, op.outcome) == ("read", None, Outcome.INFO)
+
+
+def test_the_keys_of_independent_are_lifted_from_the_values(tmp_path: Path) -> None:
+    text = "".join(
+        f"{{:process {p}, :type {t}, :f {f}, :value {v}}}\n"
+        for p, t, f, v in (
+            (0, ":invoke", ":read", "[7 nil]"), (0, ":ok", ":read", "[7 3]"), (0, ":invoke", ":cas", "[8 [1 2]]"),
+        )
+    )  # fmt: skip
+    (tmp_path / "h.edn").write_text(text)
+    look, cas = read(tmp_path / "h.edn").ops
+    assert (look.key, look.value, look.result) == (7, None, 3)
+    assert (cas.key, cas.value) == (8, [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{:process 0}\n{:process 1", "line 2, history: '{' is never closed"),
+        ("{:process 0}\n\n)", "line 3, history: ')' closes what is not open"),
+        ("{:process 0 :type}", "a map has a key without a value"),
+        ("{:process 0]", "']' closes '{'"),
+        ('{:process "0', "is not EDN"),
+        ("7", "is not an operation"),
+        (
+            "{:process 0, :type :invoke, :f :read}\n{:process 0, :type :maybe, :f :read}",
+            "line 2, history: type must be",
+        ),
+    ],
+)
+def test_what_is_wrong_in_edn_is_named_with_its_line(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "h.edn").write_text(text)
+    with pytest.raises(BadInput) as caught:
+        read(tmp_path / "h.edn")
     assert words in str(caught.value)

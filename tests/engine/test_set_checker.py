@@ -32,13 +32,16 @@ HELD = {
     "an unknown one is there": [("add", 1, OK), ("add", 2, INFO), ("read", [1, 2], OK)],
     "an unknown one is not there": [("add", 1, OK), ("add", 2, INFO), ("read", [1], OK)],
     "a failed one is not there": [("add", 1, OK), ("add", 2, FAIL), ("read", [1], OK)],
-    "an early read did not know": [("add", 1, OK), ("read", [], OK), ("add", 2, OK), ("read", [1, 2], OK)],
+    "an early read did not know": [("read", [], OK), ("add", 1, OK), ("add", 2, OK), ("read", [1, 2], OK)],
     "a later read failed": [("add", 1, OK), ("read", [1], OK), ("read", None, INFO)],
 }
 VIOLATED = {
     "lost": [("add", 1, OK), ("add", 2, OK), ("read", [2], OK)],
     "unexpected": [("add", 1, OK), ("read", [1, 99], OK)],
     "duplicated": [("add", 1, OK), ("read", [1, 1], OK)],
+    "stale": [("add", 1, OK), ("read", [], OK), ("add", 2, OK), ("read", [1, 2], OK)],
+    "resurrected": [("add", 1, OK), ("read", [1], OK), ("read", [], OK), ("read", [1], OK)],
+    "vanished": [("add", 1, OK), ("add", 2, INFO), ("read", [1, 2], OK), ("read", [1], OK)],
 }
 UNKNOWN = {
     "nothing happened": [],
@@ -68,6 +71,12 @@ def test_it_is_unknown_when(calls: list[Any]) -> None:
 def test_a_lost_element_says_who_added_it_and_when_it_was_acknowledged() -> None:
     (finding,) = check(("add", 1, OK), ("add", 2, OK), ("read", [2], OK)).findings
     assert finding == {"kind": "lost", "element": 1, "acknowledged_at": 5, "process": 0, "index": 0}
+
+
+def test_a_stale_read_is_shown_with_the_adding_that_it_lacks() -> None:
+    (finding,) = check(("add", 1, OK), ("read", [], OK), ("read", [1], OK)).findings
+    assert finding["why"] == "it was acknowledged before this read, which lacks it"
+    assert [op["index"] for op in finding["operations"]] == [0, 2]
 
 
 def test_reading_an_element_whose_adding_failed_is_unexpected() -> None:

@@ -1,0 +1,181 @@
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from engine.checkers import Checker, shown
+from engine.checkers._core import Core, core
+from engine.checkers._search import first_failure, search
+from engine.checkers._zones import Words, Zones, zones
+from engine.columns import Ints
+from engine.history import History
+from engine.parameters import param
+from engine.replay import MOST, every_order, rejects, steps
+from engine.samples import Outcome
+from engine.specs import REGISTRY as SPECS
+from engine.specs import Spec, refuse_others
+from engine.text import count
+from engine.verdict import Judgement, Verdict
+
+NAME = "linearizable"
+EXPECTED = "every operation takes effect at one moment between its call and its answer"
+ZONED = {
+    "register": Words("read", "write"),
+    "cas-register": Words("read", "write", "cas"),
+    "kv": Words("get", "put"),
+}
+MOST_FINDINGS = 16
+LEAST_SHRINKING, SHRINKING = 1.0, 5.0  # seconds for making all counterexamples small
+
+
+@dataclass(frozen=True)
+class Linearizable(Checker):
+    """Every operation took effect at once, at some moment between its call and its answer."""
+
+    judges: ClassVar[tuple[str, ...]] = ("register", "cas-register", "kv")
+
+    spec: str = param("register", help="what correct behaviour is", choices=tuple(SPECS.names()))
+    timeout: float = param(60.0, unit="duration", help="how long a verdict is searched for", least=0.001)
+    certify: bool = param(False, help="prove the verdict by replaying an order, or by trying every order")
+
+    def check(self, history: History) -> Judgement:
+        deadline = time.monotonic() + self.timeout
+        spec = SPECS.get(self.spec, "spec")()
+        refuse_others(history.columns, self.spec, spec.names)
+        if not (history.columns.outcome == Outcome.OK).any():
+            return self._judgement(Verdict.UNKNOWN, "no operation was answered, so none could be wrong", [])
+        return _Judging(self, spec, history, deadline).judge()
+
+    def _judgement(self, verdict: Verdict, headline: str, findings: list[dict[str, Any]]) -> Judgement:
+        measured = f"{len(findings)} found" if findings else verdict.word
+        return Judgement(NAME, verdict, headline, EXPECTED, measured, findings)
+
+
+class _Judging:
+    def __init__(self, checker: Linearizable, spec: Spec, history: History, deadline: float) -> None:
+        self.checker, self.spec, self.history, self.deadline = checker, spec, history, deadline
+        self.c = history.columns
+        self.findings: list[dict[str, Any]] = []
+        self.undecided: list[Any] = []
+        self.violated = 0
+        self.proven = 0
+        self.small_by: float | None = None
+
+    def judge(self) -> Judgement:
+        words = ZONED.get(self.spec.name)
+        found = zones(self.c, words) if words else Zones(np.unique(self.c.key))
+        for key, rows in found.violated.items():
+            self._zone(key, rows)
+        self.violated += found.others
+        for key, rows in self._rows_of(found.hard):
+            self._search(key, rows)
+        if self.checker.certify and not self.violated:
+            self._prove(set(found.hard.tolist()))
+        return self._verdict()
+
+    def _rows_of(self, hard: Ints) -> Iterator[tuple[int, Ints]]:
+        """The rows of each of these keys; of all keys together where the spec has transactions over them."""
+        if not self.spec.keyed:
+            yield 0, np.arange(len(self.c))
+            return
+        if not len(hard):
+            return
+        chosen = np.flatnonzero(np.isin(self.c.key, hard))
+        order = chosen[np.argsort(self.c.key[chosen], kind="stable")]
+        parts = np.split(order, np.flatnonzero(np.diff(self.c.key[order])) + 1)
+        for rows in parts if len(order) else []:
+            yield int(self.c.key[rows[0]]), rows
+
+    def _zone(self, key: int, rows: Ints) -> None:
+        found = steps(self.spec, self.history.at(rows))
+        self.violated += 1
+        self._report(key, core(self.spec, found, None, self._soon()))
+
+    def _search(self, key: int, rows: Ints) -> None:
+        found = steps(self.spec, self.history.at(rows))
+        answer = search(self.spec, found, self.deadline)
+        if answer.possible is None:
+            self.undecided.append(self._key(key))
+        elif answer.possible is False:
+            self.violated += 1
+            failed = answer.failed
+            if failed is None:
+                failed = first_failure(self.spec, found, self._soon())
+            self._report(key, core(self.spec, found, failed, self._soon()))
+        elif self.checker.certify:
+            self._replayed(rejects(self.spec, found, answer.order or []))
+
+    def _soon(self) -> float:
+        """When all counterexamples must be as small as they get; the first one has a moment in any case."""
+        if self.small_by is None:
+            now = time.monotonic()
+            self.small_by = min(max(self.deadline, now + LEAST_SHRINKING), now + SHRINKING)
+        return self.small_by
+
+    def _report(self, key: int, found: Core) -> None:
+        if len(self.findings) >= MOST_FINDINGS:
+            return
+        finding: dict[str, Any] = {"kind": "not linearizable"}
+        if self._key(key) is not None:
+            finding["key"] = self._key(key)
+        sure = [step for step in found.steps if not step.maybe]
+        finding["why"] = _why(found)
+        finding["operations"] = [shown(step.op, maybe=step.maybe) for step in found.steps]
+        finding["from"], finding["to"] = min(s.start for s in sure), max(s.end for s in sure)
+        if self.checker.certify:
+            finding["certified"] = _confirmed(self.spec, found)
+        self.findings.append(finding)
+
+    def _key(self, code: int) -> Any:
+        return self.c.keys.values[code] if self.spec.keyed else None
+
+    # The proof
+
+    def _prove(self, done: set[int]) -> None:
+        """The keys that zones have judged, by an order of each and its replay."""
+        easy = np.array([k for k in np.unique(self.c.key).tolist() if k not in done], np.int64)
+        for _, rows in self._rows_of(easy) if self.spec.keyed else ():
+            found = steps(self.spec, self.history.at(rows))
+            answer = search(self.spec, found, self.deadline)
+            if answer.possible:
+                self._replayed(rejects(self.spec, found, answer.order or []))
+
+    def _replayed(self, rejected: str) -> None:
+        if rejected:
+            raise AssertionError(f"the order that was found is none: {rejected}")
+        self.proven += 1
+
+    # The verdict
+
+    def _verdict(self) -> Judgement:
+        keys = int(np.count_nonzero(np.bincount(self.c.key))) if self.spec.keyed else 1
+        if self.violated:
+            where = "" if keys == 1 else f" on {count(self.violated, 'key')} of {keys:,}"
+            headline = f"no order of the operations{where} explains the answers"
+            return self.checker._judgement(Verdict.VIOLATED, headline, self.findings)
+        if self.undecided:
+            where = "" if keys == 1 else f" for {count(len(self.undecided), 'key')} of {keys:,}"
+            headline = f"undecided{where} after {self.checker.timeout:g} s; a longer timeout may decide it"
+            return self.checker._judgement(Verdict.UNKNOWN, headline, [])
+        headline = f"one order explains all answers of {count(len(self.c), 'operation')}"
+        if self.checker.certify:
+            headline += f"; certified by replay for {self.proven:,} of {count(keys, 'key')}"
+        return self.checker._judgement(Verdict.HELD, headline, [])
+
+
+def _why(found: Core) -> str:
+    sure = sum(not step.maybe for step in found.steps)
+    these = "this answer" if sure == 1 else f"these {sure} answers"
+    start = "" if found.starts is None else ", whatever was there before"
+    return f"no order of the operations explains {these}{start}"
+
+
+def _confirmed(spec: Spec, found: Core) -> str:
+    """Brute force on the smallest core; more than it can do is said."""
+    if len(found.steps) > MOST:
+        return f"not by brute force: it does {MOST} operations, this core has {len(found.steps)}"
+    if every_order(spec, found.steps, found.starts) is not None:
+        raise AssertionError("brute force finds an order for what was called impossible")
+    return "brute force tried every order"

@@ -1,0 +1,92 @@
+"""A history as numpy columns, one row an operation: what checkers work on."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+NEVER = np.iinfo(np.int64).max  # when an operation ended that never did
+NONE = 0  # the code of null in every table
+PLAIN = frozenset((int, str, type(None)))
+
+
+@dataclass
+class Table:
+    """Values by their code. Equal plain values share a code; each list and object has one of its own."""
+
+    values: list[Any] = field(default_factory=lambda: [None])
+    opaque: list[int] = field(default_factory=list)  # the codes of lists and objects
+    _codes: dict[Any, int] = field(default_factory=lambda: {None: NONE})
+
+    def codes(self, found: Sequence[Any]) -> Ints:
+        if not set(map(type, found)) <= PLAIN:
+            return np.fromiter(map(self.code, found), np.int64, len(found))
+        codes = self._codes
+        try:
+            return np.fromiter(map(codes.__getitem__, found), np.int64, len(found))
+        except KeyError:
+            new = [value for value in dict.fromkeys(found) if value not in codes]
+            codes.update(zip(new, range(len(self.values), len(self.values) + len(new)), strict=True))
+            self.values.extend(new)
+            return np.fromiter(map(codes.__getitem__, found), np.int64, len(found))
+
+    def code(self, value: Any) -> int:
+        if isinstance(value, list | dict | tuple):
+            self.opaque.append(len(self.values))
+            self.values.append(value)
+            return len(self.values) - 1
+        name = (bool, value) if isinstance(value, bool) else value  # or else true would be 1
+        if name not in self._codes:
+            self._codes[name] = len(self.values)
+            self.values.append(value)
+        return self._codes[name]
+
+    def known(self, value: Any) -> int:
+        """The code of a plain value, or -1."""
+        return self._codes.get((bool, value) if isinstance(value, bool) else value, -1)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Rows in the order of their calls. Times in monotonic ns; `result` is NONE where no answer came."""
+
+    index: Ints
+    process: Ints
+    f: Ints
+    key: Ints
+    value: Ints
+    result: Ints
+    invoked: Ints
+    completed: Ints  # NEVER where it did not end
+    completed_index: Ints  # -1 where it did not end
+    outcome: NDArray[np.int8]  # engine.samples.Outcome
+    error: Ints
+    fs: Table
+    keys: Table
+    values: Table
+    errors: Table
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def named(self, *names: str) -> NDArray[np.bool_]:
+        """Which rows have one of these as their `f`."""
+        found = np.zeros(len(self), bool)
+        for name in names:
+            if (code := self.fs.known(name)) >= 0:
+                found |= self.f == code
+        return found
+
+    def names(self) -> set[str]:
+        """The `f` that occur."""
+        return {self.fs.values[code] for code in np.flatnonzero(np.bincount(self.f)).tolist()}
+
+
+def column(values: Iterable[int]) -> Ints:
+    return np.array(list(values), np.int64)

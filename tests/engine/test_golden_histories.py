@@ -1,0 +1,33 @@
+"""Golden histories, written by hand in pairs: what a correct system could have answered, and what none could."""
+
+from pathlib import Path
+
+import pytest
+
+from engine.check import own_checker
+from engine.history import read
+from engine.verdict import Verdict
+
+FOLDER = Path(__file__).parent / "histories"
+FILES = sorted(FOLDER.glob("*/*.jsonl"))
+
+
+def name(path: Path) -> str:
+    return f"{path.parent.name} {path.stem}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name)
+def test_it_is_judged_as_its_name_says(path: Path) -> None:
+    checker = own_checker(path.parent.name)
+    found = checker.check(read(path))
+    assert found.verdict is Verdict.of(path.suffixes[-2].removeprefix("."))
+    assert bool(found.findings) == (found.verdict is Verdict.VIOLATED)
+
+
+def test_they_come_in_pairs() -> None:
+    names = {path.relative_to(FOLDER).as_posix().removesuffix(".jsonl") for path in FILES}
+    assert names
+    others = {"held": "violated", "violated": "held"}
+    for one in names:
+        stem, _, verdict = one.rpartition(".")
+        assert f"{stem}.{others[verdict]}" in names
