@@ -74,6 +74,9 @@ class Redis(Driver):
             return replace_primary(captured)
         return _fail_over(captured["me"], captured["to"])
 
+    def settle(self, captured: Captured) -> None:
+        """The servers do it in one step of their own: nothing is left half done by us."""
+
     def hand_back(self, captured: Captured) -> None:
         leads = _primary(captured["me"])
         if leads != captured["me"]:

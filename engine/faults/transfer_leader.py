@@ -13,8 +13,8 @@ from engine.target import Node
 class TransferLeader(Fault):
     """Asks the leader to pass its lead on, as before a planned restart: the gentlest change of leader.
 
-    There is nothing to take back: at the end it is read that somebody leads, and who. With `back`, the
-    one that led before leads again then.
+    There is nothing to take back, unless it was cut off half way: at the end it is read that somebody
+    leads, and who. With `back`, the one that led before leads again then.
     """
 
     nodes: list[str] = param(["leader"], help="the leader, or the name of the node that is to lead no more")
@@ -35,6 +35,7 @@ class TransferLeader(Fault):
         return f"{driver.hand_over(captured)} leads now"
 
     def heal(self, driver: Any, node: Node, captured: Captured, mark: str) -> None:
+        driver.settle(captured)
         if self.back:
             driver.hand_back(captured)
 
