@@ -48,8 +48,10 @@ def _groups() -> Iterator[Path]:
 
 
 def _mounts(pid: int | str, state: Path) -> list[str]:
+    """Those below the folder of `state`: other boards may be tested on this host at the same time."""
     lines = Path(f"/proc/{pid}/mountinfo").read_text().splitlines()
-    return [line.split()[4] for line in lines if OURS in line or f"{state}/" in line]
+    mine = [line for line in lines if f"{state.parent}/" in line]
+    return [line.split()[4] for line in mine if OURS in line or f"{state}/" in line]
 
 
 @dataclass(frozen=True)

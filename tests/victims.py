@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psutil
 
 from chaosboard import ports
 from chaosboard.demo.etcd import EtcdCluster
@@ -86,9 +87,7 @@ class Single(Victim):
         until(lambda: listeners(self.port))
 
     def end(self) -> None:
-        for pid in listeners(self.port):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _end(self.port)
 
     def service(self) -> dict[str, Any]:
         node = {
@@ -163,9 +162,7 @@ class Cluster(Victim):
 
     def end(self) -> None:
         """One of them: all at once would be a fault of its own."""
-        for pid in listeners(_port(self.etcd.nodes[0].address)):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        _end(_port(self.etcd.nodes[0].address))
 
     def look_after(self) -> None:
         for server in self.etcd.servers:
@@ -175,8 +172,7 @@ class Cluster(Victim):
 
     def close(self) -> None:
         for node in self.etcd.nodes:
-            for pid in listeners(_port(node.address)):
-                os.kill(pid, signal.SIGKILL)
+            _end(_port(node.address))
 
     def wrong(self, state: Path) -> list[str]:
         found = []
@@ -194,6 +190,16 @@ class Cluster(Victim):
                 names = sorted(member.get("name", "?") for member in answer.get("members", []))
                 return [] if names == ["n1", "n2", "n3"] else [f"its members are {names}"]
         return ["no member answers"]
+
+
+def _end(port: int) -> None:
+    """Kills who listens on `port`, and returns when they are gone."""
+    for pid in listeners(port):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        until(
+            lambda pid=pid: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        )
 
 
 def _port(address: str) -> int:

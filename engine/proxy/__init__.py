@@ -27,7 +27,8 @@ from engine.errors import EngineError, Unreachable
 from engine.processes import start_part
 
 LONGEST = 103  # bytes in the name of a unix socket; Linux allows 107
-PATIENCE = 5.0  # seconds for the proxy to come up or to answer
+COMES_UP = 20.0  # seconds for the proxy to come up, on a host that has much else to do
+PATIENCE = 5.0  # seconds for it to answer
 
 
 def path(folder: Path) -> Path:
@@ -70,7 +71,7 @@ def ensure(folder: Path) -> bool:
 
 def wait(folder: Path) -> None:
     """Until the proxy of the state directory answers; raises Unreachable where it does not."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + COMES_UP
     while time.monotonic() < end:
         try:
             call(folder, {"do": "hello"})
