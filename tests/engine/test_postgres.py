@@ -107,8 +107,8 @@ def killed_at_some_instant(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def killed_after(owner: Any, name: str, word: str = "") -> Callable[[], None]:
-    """Lets this process kill itself as soon as `owner.name` has done its work, where its arguments have `word`."""
+def killed_after(owner: Any, name: str, word: str = "", by: int = signal.SIGKILL) -> Callable[[], None]:
+    """Sends this process a signal as soon as `owner.name` has done its work, where its arguments have `word`."""
 
     def patch() -> None:
         real = getattr(owner, name)
@@ -116,7 +116,7 @@ def killed_after(owner: Any, name: str, word: str = "") -> Callable[[], None]:
         def last(*args: Any, **named: Any) -> Any:
             result = real(*args, **named)
             if word in repr(args):
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), by)
             return result
 
         setattr(owner, name, last)
@@ -145,6 +145,36 @@ def test_whoever_is_killed_when(cut: str, pair: Pair, state: Path) -> None:
         pid = by_another(killed_after(*CUTS[cut]), lambda: undo.inject(state, record))
         assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
         assert_healed(pair, state, record)
+    assert lost(pair, acknowledged) == set()
+
+
+def goes_on(pid: int) -> None:
+    """Thaws it as often as it freezes, until it has ended."""
+    frozen = True
+    while frozen:
+        os.kill(pid, signal.SIGCONT)
+        frozen = os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+
+
+FROZEN = {
+    "before the old primary is told to stop": (switch.Switch, "_prepared"),
+    "when the old primary is gone": (switch, "shut_down_at"),
+    "when the standby may be promoted": (Files, "move"),
+}
+
+
+@pytest.mark.parametrize("when", FROZEN)
+def test_whoever_is_frozen_and_goes_on_after_another_has_healed(when: str, pair: Pair, state: Path) -> None:
+    leader, _ = pair.roles()
+    with writing(pair) as acknowledged:
+        record = prepared(state, pair.target.node(leader))
+        freeze = killed_after(*FROZEN[when], by=signal.SIGSTOP)
+        pid = by_another(freeze, lambda: undo.inject(state, record))
+        assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+        assert_healed(pair, state, record)
+        goes_on(pid)
+        pair.roles()
+    assert left(pair) == []
     assert lost(pair, acknowledged) == set()
 
 
