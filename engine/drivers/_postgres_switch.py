@@ -109,7 +109,7 @@ class Switch:
     def _return(self) -> None:
         self.files.make_primary()
         self._run(self._leads_again, "lead")
-        if remembered(self.me, self.files.data) == self.captured["source"]:
+        if remembered(self.me, self.captured["data"]) == self.captured["source"]:
             remember(self.me, self.captured["before"])
         self.files.end()
 

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from engine import inspect, processes, undo, warden
+from engine.drivers import _postgres_follow as follow
 from engine.drivers import _postgres_switch as switch
 from engine.drivers._postgres_files import Files
 from engine.drivers.process import Process
 from engine.errors import Refused
+from engine.faults import Fault
+from engine.faults.detach_replica import DetachReplica
 from engine.faults.transfer_leader import TransferLeader
 from engine.probes import Reading
 from engine.probes.postgres import Postgres as Probe
@@ -62,8 +65,10 @@ def test_inspection_names_the_leader(pair: Pair) -> None:
     until(lambda: inspect.leader(pair.target) == leader)
 
 
-def prepared(state: Path, node: Node, fault: TransferLeader | None = None) -> undo.UndoRecord:
-    return undo.prepare(state, "r", "f0", "transfer-leader", fault or TransferLeader(), node, 60)
+def prepared(state: Path, node: Node, fault: Fault | None = None) -> undo.UndoRecord:
+    fault = fault or TransferLeader()
+    name = "detach-replica" if isinstance(fault, DetachReplica) else "transfer-leader"
+    return undo.prepare(state, "r", "f0", name, fault, node, 60)
 
 
 def left(pair: Pair) -> list[str]:
@@ -257,3 +262,48 @@ def test_a_signal_file_of_somebody_else_is_never_overwritten(pair: Pair, state: 
     finally:
         signal_file.unlink()
     assert undo.records(state) == []
+
+
+def kept_log(pair: Pair) -> int:
+    return sum(int(pair.ask(name, "SELECT count(*) FROM pg_replication_slots")) for name in pair.addresses)
+
+
+def test_a_detached_standby_gets_old_and_follows_again_with_all_that_was_written(
+    pair: Pair, state: Path
+) -> None:
+    leader, other = pair.roles()
+    first, second = pair.target.node(leader), pair.target.node(other)
+    pair.ask_leader("CREATE TABLE kept (number int)")
+    try:
+        record = undo.inject(state, prepared(state, second, DetachReplica()))
+        assert not pair.streams(other)
+        assert undo.look(record).gone is False
+        pair.order(leader, "INSERT INTO kept VALUES (1)", "SELECT pg_switch_wal()", "CHECKPOINT")
+        assert not pair.ask(other, "SELECT count(*) FROM kept")
+        healed = undo.heal(state, record.id)
+        assert healed
+        assert (healed.state, healed.text) == ("clean", f"{second.address} follows {first.address}")
+        until(lambda: pair.ask(other, "SELECT count(*) FROM kept") == 1)
+    finally:
+        pair.ask_leader("DROP TABLE kept")
+    assert kept_log(pair) == 0
+
+
+@pytest.mark.parametrize("after", ["pg_create_physical_replication_slot", "ALTER SYSTEM", "pg_reload_conf"])
+def test_a_standby_is_given_back_whoever_is_killed_when(after: str, pair: Pair, state: Path) -> None:
+    _, other = pair.roles()
+    record = prepared(state, pair.target.node(other), DetachReplica())
+    place = (follow, "remember") if after == "ALTER SYSTEM" else (follow, "ask", after)
+    pid = by_another(killed_after(*place), lambda: undo.inject(state, record))
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+    healed = undo.heal(state, record.id)
+    assert healed
+    assert healed.state == "clean"
+    assert pair.streams(other)
+    assert kept_log(pair) == 0
+
+
+def test_only_what_follows_is_detached(pair: Pair, state: Path) -> None:
+    leader, _ = pair.roles()
+    with pytest.raises(Refused, match=f"{leader} is no standby"):
+        prepared(state, pair.target.node(leader), DetachReplica())
