@@ -32,6 +32,7 @@ listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 shared_buffers = 16MB
 max_connections = 40
+min_wal_size = 4MB
 fsync = off
 wal_retrieve_retry_interval = 100ms
 """
@@ -63,8 +64,13 @@ class Pair:
             return None
 
     def ask_leader(self, query: str) -> None:
-        with connect(self.addresses[self.roles()[0]]) as connection:
-            connection.execute(query)
+        """Waits until somebody leads and the other one follows."""
+        self.order(self.roles()[0], query)
+
+    def order(self, name: str, *queries: str) -> None:
+        with connect(self.addresses[name]) as connection:
+            for query in queries:
+                connection.execute(query)
 
     def leads(self, name: str) -> bool:
         return self.ask(name, "SELECT pg_is_in_recovery()") is False
@@ -119,7 +125,18 @@ def running_pair() -> Iterator[Pair]:
 
 def _make_primary(pair: Pair) -> None:
     data = pair.data("n1")
-    _run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "--no-sync", "--no-locale")
+    _run(
+        "initdb",
+        "-D",
+        str(data),
+        "-U",
+        "postgres",
+        "-A",
+        "trust",
+        "--no-sync",
+        "--no-locale",
+        "--wal-segsize=1",
+    )
     with open(data / "postgresql.conf", "a") as conf:
         conf.write(CONF)
     _start(pair, "n1")

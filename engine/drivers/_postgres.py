@@ -1,7 +1,6 @@
 """How PostgreSQL servers are asked, and the standbys of a primary found on this host."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -68,8 +67,24 @@ def cluster(address: str) -> int:
 
 def source_of(address: str) -> int | None:
     """The port that a standby streams from now; None where it does not stream."""
-    rows = ask(address, "SELECT sender_port FROM pg_stat_wal_receiver WHERE status = 'streaming'")
-    return int(rows[0][0]) if rows and rows[0][0] is not None else None
+    found = _sender(address)
+    return found[1] if found else None
+
+
+def sender_of(address: str) -> str | None:
+    """The address that a standby streams from now; None where it does not stream, or not over TCP."""
+    host, port = _sender(address) or ("/", 0)
+    return None if host.startswith("/") else _at(host, port)
+
+
+def _sender(address: str) -> tuple[str, int] | None:
+    query = "SELECT sender_host, sender_port FROM pg_stat_wal_receiver WHERE status = 'streaming'"
+    rows = ask(address, query)
+    return (rows[0][0], int(rows[0][1])) if rows and rows[0][0] else None
+
+
+def _at(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def standbys_of(address: str) -> list[Standby]:
@@ -97,7 +112,7 @@ def _standby(receiver: int, host: str, sockets: list[Any]) -> Standby | None:
     ports = [s.laddr.port for s in sockets if s.pid == main and s.status == LISTEN]
     if not ports:
         return None
-    return Standby(f"[{host}]:{ports[0]}" if ":" in host else f"{host}:{ports[0]}", main)
+    return Standby(_at(host, ports[0]), main)
 
 
 def source_for(to: str) -> str:
@@ -131,14 +146,14 @@ def cramped(address: str, to: str) -> list[str]:
     return [name for name, mine, its in pairs if int(mine) < int(its)]
 
 
-def remembered(address: str, data: Path) -> str | None:
+def remembered(address: str, data: str) -> str | None:
     """The primary_conninfo that ALTER SYSTEM has written; None where it has not."""
-    rows = ask(address, OWN, str(data / "postgresql.auto.conf"))
+    rows = ask(address, OWN, f"{data}/postgresql.auto.conf")
     return str(rows[-1][0]) if rows else None
 
 
 def remember(address: str, source: str | None) -> None:
-    """Sets primary_conninfo in postgresql.auto.conf, or takes it out; the running primary does not heed it."""
+    """Sets primary_conninfo by ALTER SYSTEM, or takes it out (None): heeded by standbys, when they reload."""
     from psycopg import sql
 
     if source is None:

@@ -61,9 +61,25 @@ class Switch:
         self.files.make_standby()
 
     def stop(self) -> None:
-        """Shuts the old primary down: its clients are sent away, its log reaches the standby."""
+        """Shuts the old primary down: its clients are sent away, its log reaches the standby.
+
+        Where a healer has taken it back meanwhile, the old primary runs again before EngineError is raised.
+        """
+        try:
+            self._prepared()
+            self._shut_down()
+            if not self.files.move(PREPARED, PROMOTING):
+                self._prepared()
+        except EngineError:
+            if self.files.stage() != PREPARED:  # or whoever heals sees to it
+                self._run(self._leads_again, "lead")
+            raise
+
+    def _prepared(self) -> None:
         if self.files.stage() != PREPARED:
             raise EngineError(f"The switch-over of {self.name} was taken back meanwhile.")
+
+    def _shut_down(self) -> None:
         main = self.captured["control"]["family"][0]
         processes.send(main, SIGNALS["INT"])
         _wait(lambda: status(main) == "gone", STOPS, f"{self.name} did not shut down within {STOPS:.0f} s.")
@@ -71,8 +87,6 @@ class Switch:
         replayed = f"SELECT pg_last_wal_replay_lsn() > '{end}'::pg_lsn"
         why = f"{self.to} did not replay the log of {self.name} within {REPLAYS:.0f} s."
         _wait(lambda: ask(self.to, replayed)[0][0], REPLAYS, why)
-        if not self.files.move(PREPARED, PROMOTING):
-            raise EngineError(f"The switch-over of {self.name} was taken back meanwhile.")
 
     def finish(self) -> None:
         """From `promoting` on there is only this way, for whoever comes along it."""
@@ -95,7 +109,7 @@ class Switch:
     def _return(self) -> None:
         self.files.make_primary()
         self._run(self._leads_again, "lead")
-        if remembered(self.me, self.files.data) == self.captured["source"]:
+        if remembered(self.me, self.captured["data"]) == self.captured["source"]:
             remember(self.me, self.captured["before"])
         self.files.end()
 

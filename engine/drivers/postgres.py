@@ -1,4 +1,4 @@
-"""PostgreSQL: the lead passed on in good order, where the primary's process is chaosboard's to stop and start."""
+"""What PostgreSQL does on command, and what it takes to pass its lead on, which it has no command for."""
 
 import uuid
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from engine import processes
 from engine.capabilities import Captured, Family, Host, ReadBack, Restart
-from engine.drivers import Driver, control
+from engine.drivers import Driver, _postgres_follow, control
 from engine.drivers._postgres import (
     Standby,
     ask,
@@ -28,7 +28,7 @@ from engine.text import listed
 
 @dataclass(frozen=True)
 class Postgres(Driver):
-    """What PostgreSQL does on command: a primary passes its lead on to its standby. Comes with the kind postgres.
+    """The lead of PostgreSQL, passed on to a standby, and standbys that follow nobody. Comes with the kind postgres.
 
     It logs in as $PGUSER, or postgres, with $PGPASSWORD or ~/.pgpass.
     """
@@ -60,7 +60,7 @@ class Postgres(Driver):
             raise Refused(f"{data}/standby.signal is there, although {node.name} leads.", "Remove it first.")
         return {
             "id": uuid.uuid4().hex, "me": me, "to": standby.address, "data": str(data), "source": source,
-            "before": remembered(me, data), "control": stopped, "pg_controldata": _pg_controldata(stopped),
+            "before": remembered(me, str(data)), "control": stopped, "pg_controldata": _pg_controldata(stopped),
             "node": {"name": node.name, "address": node.address, "upstream": node.upstream,
                      "control": node.control, "params": node.control_params},
         }  # fmt: skip
@@ -81,6 +81,20 @@ class Postgres(Driver):
 
     def led(self, captured: Captured) -> ReadBack:
         return Switch(captured).led()
+
+    # Follow
+
+    def capture_following(self, node: Node) -> Captured:
+        return _postgres_follow.capture(node.name, _address(node))
+
+    def detach(self, captured: Captured) -> str:
+        return _postgres_follow.detach(captured)
+
+    def attach(self, captured: Captured) -> None:
+        _postgres_follow.attach(captured)
+
+    def follows(self, captured: Captured) -> ReadBack:
+        return _postgres_follow.follows(captured)
 
 
 def _address(node: Node) -> str:

@@ -11,10 +11,11 @@ from engine.target import Node
 
 @dataclass(frozen=True)
 class DetachReplica(Fault):
-    """Makes replicas primaries of their own, which follow nobody and take writes, and replicas again at the end.
+    """Makes replicas follow nobody, and replicas again at the end.
 
-    What was written to them meanwhile is lost when they follow again. Sentinels that watch them make
-    them replicas again by themselves after some seconds.
+    Those of Redis are primaries of their own meanwhile: what was written to them is lost when they follow
+    again, and Sentinels that watch them make them replicas by themselves after some seconds. Standbys of
+    PostgreSQL take no writes: what they serve gets old, and nothing is lost.
     """
 
     nodes: list[str] = param(["followers"], help="the followers, or names of replicas")

@@ -11,10 +11,13 @@ from typing import Any
 import pytest
 
 from engine import inspect, processes, undo, warden
+from engine.drivers import _postgres_follow as follow
 from engine.drivers import _postgres_switch as switch
 from engine.drivers._postgres_files import Files
 from engine.drivers.process import Process
 from engine.errors import Refused
+from engine.faults import Fault
+from engine.faults.detach_replica import DetachReplica
 from engine.faults.transfer_leader import TransferLeader
 from engine.probes import Reading
 from engine.probes.postgres import Postgres as Probe
@@ -62,8 +65,10 @@ def test_inspection_names_the_leader(pair: Pair) -> None:
     until(lambda: inspect.leader(pair.target) == leader)
 
 
-def prepared(state: Path, node: Node, fault: TransferLeader | None = None) -> undo.UndoRecord:
-    return undo.prepare(state, "r", "f0", "transfer-leader", fault or TransferLeader(), node, 60)
+def prepared(state: Path, node: Node, fault: Fault | None = None) -> undo.UndoRecord:
+    fault = fault or TransferLeader()
+    name = "detach-replica" if isinstance(fault, DetachReplica) else "transfer-leader"
+    return undo.prepare(state, "r", "f0", name, fault, node, 60)
 
 
 def left(pair: Pair) -> list[str]:
@@ -107,8 +112,8 @@ def killed_at_some_instant(pid: int) -> None:
     os.waitpid(pid, 0)
 
 
-def killed_after(owner: Any, name: str, word: str = "") -> Callable[[], None]:
-    """Lets this process kill itself as soon as `owner.name` has done its work, where its arguments have `word`."""
+def killed_after(owner: Any, name: str, word: str = "", by: int = signal.SIGKILL) -> Callable[[], None]:
+    """Sends this process a signal as soon as `owner.name` has done its work, where its arguments have `word`."""
 
     def patch() -> None:
         real = getattr(owner, name)
@@ -116,7 +121,7 @@ def killed_after(owner: Any, name: str, word: str = "") -> Callable[[], None]:
         def last(*args: Any, **named: Any) -> Any:
             result = real(*args, **named)
             if word in repr(args):
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), by)
             return result
 
         setattr(owner, name, last)
@@ -145,6 +150,36 @@ def test_whoever_is_killed_when(cut: str, pair: Pair, state: Path) -> None:
         pid = by_another(killed_after(*CUTS[cut]), lambda: undo.inject(state, record))
         assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
         assert_healed(pair, state, record)
+    assert lost(pair, acknowledged) == set()
+
+
+def goes_on(pid: int) -> None:
+    """Thaws it as often as it freezes, until it has ended."""
+    frozen = True
+    while frozen:
+        os.kill(pid, signal.SIGCONT)
+        frozen = os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+
+
+FROZEN = {
+    "before the old primary is told to stop": (switch.Switch, "_prepared"),
+    "when the old primary is gone": (switch, "shut_down_at"),
+    "when the standby may be promoted": (Files, "move"),
+}
+
+
+@pytest.mark.parametrize("when", FROZEN)
+def test_whoever_is_frozen_and_goes_on_after_another_has_healed(when: str, pair: Pair, state: Path) -> None:
+    leader, _ = pair.roles()
+    with writing(pair) as acknowledged:
+        record = prepared(state, pair.target.node(leader))
+        freeze = killed_after(*FROZEN[when], by=signal.SIGSTOP)
+        pid = by_another(freeze, lambda: undo.inject(state, record))
+        assert os.WIFSTOPPED(os.waitpid(pid, os.WUNTRACED)[1])
+        assert_healed(pair, state, record)
+        goes_on(pid)
+        pair.roles()
+    assert left(pair) == []
     assert lost(pair, acknowledged) == set()
 
 
@@ -227,3 +262,48 @@ def test_a_signal_file_of_somebody_else_is_never_overwritten(pair: Pair, state: 
     finally:
         signal_file.unlink()
     assert undo.records(state) == []
+
+
+def kept_log(pair: Pair) -> int:
+    return sum(int(pair.ask(name, "SELECT count(*) FROM pg_replication_slots")) for name in pair.addresses)
+
+
+def test_a_detached_standby_gets_old_and_follows_again_with_all_that_was_written(
+    pair: Pair, state: Path
+) -> None:
+    leader, other = pair.roles()
+    first, second = pair.target.node(leader), pair.target.node(other)
+    pair.ask_leader("CREATE TABLE kept (number int)")
+    try:
+        record = undo.inject(state, prepared(state, second, DetachReplica()))
+        assert not pair.streams(other)
+        assert undo.look(record).gone is False
+        pair.order(leader, "INSERT INTO kept VALUES (1)", "SELECT pg_switch_wal()", "CHECKPOINT")
+        assert not pair.ask(other, "SELECT count(*) FROM kept")
+        healed = undo.heal(state, record.id)
+        assert healed
+        assert (healed.state, healed.text) == ("clean", f"{second.address} follows {first.address}")
+        until(lambda: pair.ask(other, "SELECT count(*) FROM kept") == 1)
+    finally:
+        pair.ask_leader("DROP TABLE kept")
+    assert kept_log(pair) == 0
+
+
+@pytest.mark.parametrize("after", ["pg_create_physical_replication_slot", "ALTER SYSTEM", "pg_reload_conf"])
+def test_a_standby_is_given_back_whoever_is_killed_when(after: str, pair: Pair, state: Path) -> None:
+    _, other = pair.roles()
+    record = prepared(state, pair.target.node(other), DetachReplica())
+    place = (follow, "remember") if after == "ALTER SYSTEM" else (follow, "ask", after)
+    pid = by_another(killed_after(*place), lambda: undo.inject(state, record))
+    assert os.WTERMSIG(os.waitpid(pid, 0)[1]) == signal.SIGKILL
+    healed = undo.heal(state, record.id)
+    assert healed
+    assert healed.state == "clean"
+    assert pair.streams(other)
+    assert kept_log(pair) == 0
+
+
+def test_only_what_follows_is_detached(pair: Pair, state: Path) -> None:
+    leader, _ = pair.roles()
+    with pytest.raises(Refused, match=f"{leader} is no standby"):
+        prepared(state, pair.target.node(leader), DetachReplica())
