@@ -110,10 +110,11 @@ def _mounted(path: Path) -> tuple[str, str]:
 
 
 def about(size: float) -> str:
-    """A size for people: `1.5 GiB`, `300 MiB`, `12 KiB`."""
+    """A size for people: `1,860 GiB`, `1.5 GiB`, `300 MiB`, `12 KiB`."""
     for unit, factor in (("GiB", 2.0**30), ("MiB", 2.0**20), ("KiB", 2.0**10)):
         if abs(size) >= factor:
-            return f"{size / factor:.3g} {unit}"
+            scaled = size / factor
+            return f"{scaled:,.0f} {unit}" if abs(scaled) >= 100 else f"{scaled:.3g} {unit}"
     return show(max(size, 0), "size")
 
 
