@@ -1,9 +1,11 @@
 """What PostgreSQL does on command, and what it takes to pass its lead on, which it has no command for."""
 
+import os
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from engine import processes
 from engine.capabilities import Captured, Family, Host, ReadBack, Restart
@@ -22,7 +24,7 @@ from engine.drivers._postgres import (
 )  # fmt: skip
 from engine.drivers._postgres_switch import Switch
 from engine.errors import Refused, Unreachable
-from engine.target import Node
+from engine.target import Node, split_address
 from engine.text import listed
 
 
@@ -35,6 +37,14 @@ class Postgres(Driver):
 
     chosen: ClassVar[bool] = False
     kinds: ClassVar[tuple[str, ...]] = ("postgres",)
+
+    def refusal(self, node: Node) -> str:
+        own = urlsplit(os.environ.get("DATABASE_URL", ""))
+        host, port = split_address(_address(node))
+        same = host == own.hostname or (processes.is_local(host) and processes.is_local(own.hostname or ""))
+        if own.scheme.startswith("postgres") and own.hostname and same and port == (own.port or 5432):
+            return f"{node.name} serves chaosboard's own DATABASE_URL; it never cuts the branch it sits on."
+        return ""
 
     # Lead
 
@@ -118,15 +128,24 @@ def _controlled(node: Node, me: str) -> dict[str, Any]:
             f"To pass the lead of {node.name} on, its process must be stopped and started again as a standby.",
             "Control it with the process driver, on its own host.",
         )
-    main = captured["family"][0]["pid"]
+    _refuse_another(node, me, captured["family"][0]["pid"])
+    return dict(captured)
+
+
+def _refuse_another(node: Node, me: str, main: int) -> None:
     data = show(me, "data_directory")[0]
+    own = Path(data, "postmaster.pid")
     try:
-        runs = int(Path(data, "postmaster.pid").read_text().split()[0])
+        runs = int(own.read_text().split()[0])
     except (OSError, ValueError, IndexError):
         runs = 0
     if runs != main:
         raise Refused(f"{processes.short(main)} is not the server of {data}, which answers at {me}.")
-    return dict(captured)
+    if Path(node.control_params.get("pid_file") or "/").resolve() == own.resolve():
+        raise Refused(
+            f"{own} is the server's own, and would be written to when it is started again.",
+            "Name the process by its port instead.",
+        )
 
 
 def _pg_controldata(stopped: dict[str, Any]) -> str:

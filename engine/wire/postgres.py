@@ -39,11 +39,12 @@ class Postgres:
     connections: int = 16
     _idle: list[Any] = field(default_factory=list)
     _open: int = 0
+    _over: bool = False
     _tasks: set["asyncio.Task[Row | None]"] = field(default_factory=set)
 
     async def ask(self, query: str) -> Row | None:
         """The first row. Raises ServerError or WireError."""
-        connection = self._kept() or await self._connect()
+        connection = await self._kept() or await self._connect()
         task = asyncio.get_running_loop().create_task(self._run(connection, query))
         self._tasks.add(task)
         task.add_done_callback(self._done)
@@ -58,7 +59,7 @@ class Postgres:
         if not task.cancelled():
             task.exception()  # so that nobody complains that an abandoned one was not looked at
 
-    def _kept(self) -> Any:
+    async def _kept(self) -> Any:
         """A connection that the server has not closed meanwhile; None where there is none."""
         import psycopg
 
@@ -69,7 +70,7 @@ class Postgres:
                 connection.pgconn.consume_input()  # the farewell came before the end
                 return connection
             except psycopg.Error:
-                self._drop(connection)
+                await self._drop(connection)
         return None
 
     async def _connect(self) -> Any:
@@ -99,21 +100,22 @@ class Postgres:
             told = ServerError(error.diag.message_primary) if error.diag.message_primary else None
             raise told or Lost(_first_line(str(error))) from None
         finally:
-            if connection.closed or connection.broken:
-                self._drop(connection)
+            if self._over or connection.closed or connection.broken:
+                await self._drop(connection)
             else:
                 self._idle.append(connection)
         return row
 
-    def _drop(self, connection: Any) -> None:
+    async def _drop(self, connection: Any) -> None:
         self._open -= 1
-        connection.pgconn.finish()
+        await connection.close()  # at once: it waits for nobody
 
     async def close(self) -> None:
+        self._over = True
         for task in list(self._tasks):
             task.cancel()
         for connection in self._idle:
-            connection.pgconn.finish()
+            await connection.close()
         self._idle = []
 
 

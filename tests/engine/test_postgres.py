@@ -1,5 +1,6 @@
 """PostgreSQL: who leads, and the lead passed on, on a real primary and its standby."""
 
+import asyncio
 import os
 import random
 import signal
@@ -63,6 +64,27 @@ async def test_a_role_that_may_not_log_in_is_told_in_the_words_of_the_server(pai
 def test_inspection_names_the_leader(pair: Pair) -> None:
     leader, _ = pair.roles()
     until(lambda: inspect.leader(pair.target) == leader)
+
+
+async def test_looks_at_a_server_that_hangs_are_given_up_and_good_again_when_it_goes_on(pair: Pair) -> None:
+    leader, _ = pair.roles()
+    node = pair.target.node(leader)
+    session = Probe(connections=2).session(node)
+    assert (await session.look()).ok
+    captured = Process(port=node.port).capture(node)  # with the process that serves this session
+    Process(port=node.port).pause(captured)
+    try:
+        looks = [asyncio.create_task(session.look()) for _ in range(3)]
+        done, hanging = await asyncio.wait(looks, timeout=0.3)
+        assert [task.result().why for task in done] == [Status.OVERLOAD]
+        for task in hanging:
+            task.cancel()
+    finally:
+        Process(port=node.port).unpause(captured)
+    async with asyncio.timeout(10):
+        while not (await session.look()).ok:
+            await asyncio.sleep(0.02)  # between two looks
+    await session.close()
 
 
 def prepared(state: Path, node: Node, fault: Fault | None = None) -> undo.UndoRecord:
@@ -301,6 +323,17 @@ def test_a_standby_is_given_back_whoever_is_killed_when(after: str, pair: Pair, 
     assert healed.state == "clean"
     assert pair.streams(other)
     assert kept_log(pair) == 0
+
+
+def test_the_database_of_the_board_itself_is_never_hurt(
+    pair: Pair, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leader, other = pair.roles()
+    for name, fault in ((leader, TransferLeader()), (other, DetachReplica())):
+        node = pair.target.node(name)
+        monkeypatch.setenv("DATABASE_URL", f"postgres://board@localhost:{node.port}/board")
+        with pytest.raises(Refused, match="DATABASE_URL"):
+            prepared(state, node, fault)
 
 
 def test_only_what_follows_is_detached(pair: Pair, state: Path) -> None:
