@@ -301,7 +301,13 @@ def start(how: dict[str, Any]) -> Identity:
 
 
 def write_pid(file: Path, pid: int) -> None:
-    """In place, so that a kill leaves nothing beside it: whoever reads sees the old pid or the new one."""
+    """In place, so that a kill leaves nothing beside it: whoever reads sees the old pid or the new one.
+
+    A file that holds more than a pid is the program's own, as PostgreSQL's: that one is left to it.
+    """
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if len(file.read_text().split()) > 1:
+            return
     file.parent.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o644)
     try:

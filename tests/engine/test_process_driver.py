@@ -171,3 +171,13 @@ def test_a_command_is_started_once_and_ended() -> None:
 def test_bad_parameters_are_named(values: dict[str, object], part: str) -> None:
     with pytest.raises(BadInput, match=part):
         build(Process, values, "driver.process")
+
+
+def test_a_pid_file_that_says_more_is_left_to_the_program_that_wrote_it(tmp_path: Path) -> None:
+    own, other = tmp_path / "postmaster.pid", tmp_path / "one.pid"
+    own.write_text("4711\n/var/lib/data\n1700000000\n5432\n")
+    other.write_text("4711\n")
+    for file in (own, other, tmp_path / "new" / "two.pid"):
+        processes.write_pid(file, 815)
+    assert own.read_text().startswith("4711\n/var/lib/data")
+    assert other.read_text() == "815\n" == (tmp_path / "new" / "two.pid").read_text()
