@@ -197,9 +197,14 @@ def _end(port: int) -> None:
     for pid in listeners(port):
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-        until(
-            lambda pid=pid: not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-        )
+        until(lambda pid=pid: _gone(pid))
+
+
+def _gone(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def _port(address: str) -> int:
