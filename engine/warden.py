@@ -7,7 +7,8 @@ is told to stay; whoever injects a fault first makes sure that there is one.
 import fcntl
 import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO
@@ -18,7 +19,7 @@ from engine.errors import EngineError
 from engine.processes import start_part
 
 LOOK = 0.05  # seconds between two looks at the leases
-AGAIN = 5.0  # seconds before a fault that did not heal is tried again
+AGAIN = 5.0  # seconds of rest before a fault that did not heal is tried again
 GLANCE = 0.3  # seconds for which somebody who only looks may seem to hold the lock
 PRUNE = 3600.0  # seconds between two clearings of old records
 IDLE = 20.0  # seconds without anything to watch before it leaves
@@ -64,15 +65,16 @@ def main(state: Path, *, stay: bool = False) -> int:
         print("A warden watches this state directory already.")
         return 0
     say(f"watching {state}")
-    idle_since, tried = time.monotonic(), dict[str, float]()
+    idle_since, works = time.monotonic(), dict[str, Work]()
     pruned = -PRUNE
     pool = ThreadPoolExecutor(max_workers=undo.AT_ONCE, thread_name_prefix="heal")
     while not ending:
         found = undo.records(state)
+        works = {record.id: works[record.id] for record in found if record.id in works}
         halted = bool(found) and files.halted(state) is not None
         for record in found:
-            if due(state, record, tried, halted):
-                pool.submit(heal, state, record)  # side by side: a stuck one must not hold up the others
+            if due(state, record, works, halted):  # side by side: a stuck one must not hold up the others
+                works[record.id] = Work(pool.submit(heal, state, record))
         if found or stay:
             idle_since = time.monotonic()
         if time.monotonic() - pruned > PRUNE:
@@ -100,13 +102,26 @@ def _take_lock(state: Path, stay: bool, ending: list[int]) -> IO[str] | None:
     return None
 
 
-def due(state: Path, record: undo.UndoRecord, tried: dict[str, float], halted: bool) -> bool:
+@dataclass
+class Work:
+    """One healing; `ended` is when it was first seen to be over, in monotonic seconds."""
+
+    future: "Future[None]"
+    ended: float | None = None
+
+    def rests(self) -> bool:
+        """Whether it goes on, or was over just now: then the same fault is not tried again yet."""
+        if not self.future.done():
+            return True
+        self.ended = self.ended or time.monotonic()
+        return time.monotonic() - self.ended < AGAIN
+
+
+def due(state: Path, record: undo.UndoRecord, works: dict[str, Work], halted: bool) -> bool:
     """Whether its time has come, or everything is halted; one that did not heal is tried again after a while."""
-    now = time.monotonic()
-    if not (halted or undo.expired(state, record)) or now - tried.get(record.id, -AGAIN) < AGAIN:
+    if not (halted or undo.expired(state, record)):
         return False
-    tried[record.id] = now
-    return True
+    return record.id not in works or not works[record.id].rests()
 
 
 def heal(state: Path, record: undo.UndoRecord) -> None:

@@ -177,7 +177,7 @@ class OnFiles(OnData):
                     aside.lived.touch()
                 self.halt(driver, node, captured)
                 changed = aside.restore()
-            if not aside.lived.exists() or not self.start(driver, node, captured):
+            if not aside.lived.exists() or not self._stays_down(driver, node, captured):
                 return changed
             self.halt(driver, node, captured)
         aside.fall_back()
@@ -185,6 +185,10 @@ class OnFiles(OnData):
             self.halt(driver, node, captured)
             aside.insist()
         return changed
+
+    def _stays_down(self, driver: Any, node: Node, captured: Captured) -> bool:
+        """Whether the node does not stay up, twice: once, somebody else may have ended it just then."""
+        return all(self.start(driver, node, captured) for _ in range(2))
 
     def read_back(self, driver: Any, node: Node, captured: Captured, mark: str) -> ReadBack:
         aside = self.aside(captured, mark)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import psutil
@@ -147,3 +148,18 @@ def test_the_records_of_healed_faults_are_kept_for_a_month(state: Path) -> None:
     os.utime(undo.folder(state) / "done" / f"{old.id}.json", (long_ago, long_ago))
     undo.prune(state)
     assert [r.id for r in undo.recent(state, 10)] == [new.id]
+
+
+def test_a_fault_is_not_healed_again_while_it_is_being_healed_and_rests_after_it(
+    state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = undo.prepare(state, "r1", "f0", "kill", Kill(), NODE, 10)
+    work: Future[None] = Future()
+    assert not warden.due(state, record, {}, halted=False)
+    assert warden.due(state, record, {}, halted=True)
+    works = {record.id: warden.Work(work)}
+    assert not warden.due(state, record, works, halted=True)
+    work.set_result(None)
+    assert not warden.due(state, record, works, halted=True)
+    monkeypatch.setattr(warden, "AGAIN", 0.0)
+    assert warden.due(state, record, works, halted=True)
