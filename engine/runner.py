@@ -79,6 +79,10 @@ def conclude(
     return _judged(log, directory, at, ending, reason)
 
 
+def _why_halted(halt: dict[str, Any]) -> str:
+    return f"Halted by {halt.get('by')}: {halt.get('reason')}"
+
+
 def _final(found: list[undo.UndoRecord]) -> dict[str, Any]:
     states = {r.state for r in found}
     state = "clean" if states == {"clean"} else "stuck" if "stuck" in states else "unverified"
@@ -174,7 +178,9 @@ class _Run:
         except _Ended as end:
             ending, reason = end.ending, end.reason
         except EngineError as error:
-            ending, reason = "failed", str(error)
+            # at a halt the warden heals too, and may take a fault back before it was injected
+            halt = files.halted(self.state)
+            ending, reason = ("halted", _why_halted(halt)) if halt else ("failed", str(error))
         except (KeyboardInterrupt, SystemExit):
             ending, reason = "aborted", "The process that ran it was told to end."
         finally:
@@ -350,7 +356,7 @@ class _Run:
         if why := self.stop():
             raise _Ended("halted" if why.startswith("halted") else "aborted", f"{why[0].upper()}{why[1:]}")
         if halt := files.halted(self.state):
-            raise _Ended("halted", f"Halted by {halt.get('by')}: {halt.get('reason')}")
+            raise _Ended("halted", _why_halted(halt))
         for child in (self.prober, self.load):
             if child and not child.alive():
                 raise EngineError(f"The {child.name} died, so the run was blind.", child.last_words())

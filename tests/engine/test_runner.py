@@ -12,7 +12,7 @@ import pytest
 
 from engine import judge, runner, state, undo
 from engine.drivers.memory import Memory
-from engine.errors import BadInput, Refused
+from engine.errors import BadInput, EngineError, Refused
 from engine.events import Event, read
 from engine.experiment import Experiment
 from tests.waiting import until
@@ -245,3 +245,15 @@ def test_a_node_is_hurt_twice_at_once_only_where_that_is_said(folder: Path) -> N
     result = perform(folder, heard, faults=TWICE, together=True)
     assert [f["state"] for f in result["faults"]] == ["clean", "clean"]
     assert Memory().look("n2") == {"down": False, "paused": False}
+
+
+def test_a_halt_that_takes_a_fault_back_before_it_was_injected_is_a_halt(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def halted(state_: Path, record: undo.UndoRecord) -> undo.UndoRecord:
+        state.halt(state_, "ada", "an incident")
+        raise EngineError("it was healed before it was complete")
+
+    monkeypatch.setattr(undo, "inject", halted)
+    result = perform(folder, Heard())
+    assert (result["ending"], result["ending_reason"]) == ("halted", "Halted by ada: an incident")
