@@ -5,7 +5,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -78,7 +78,9 @@ def nginx(upstream: int) -> Iterator[Way]:
     yield from _configured("nginx", NGINX, upstream, lambda found, file: [found, "-c", file])
 
 
-def _configured(name, text, upstream, command) -> Iterator[Way]:  # type: ignore[no-untyped-def]
+def _configured(
+    name: str, text: str, upstream: int, command: Callable[[str, str], list[str]]
+) -> Iterator[Way]:
     found = shutil.which(name, path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if found is None:
         raise SystemExit(f"{name} is missing, and this bench needs it")
