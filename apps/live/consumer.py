@@ -18,7 +18,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 
 from apps.live.relay import Mailbox, Message, Relay
 
-PACE = 0.05  # seconds between two messages to a browser, at least
+PACE = 0.04  # seconds between two messages to a browser, at least
 POLL = 1.0  # seconds between two looks into the database while Redis is away
 LOOK = 5.0  # the same while Redis is there and silent: the last message of all may be the lost one
 NOT_ALLOWED = 4403

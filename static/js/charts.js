@@ -33,7 +33,7 @@ export class Charts {
 
   /** Draws soon: at most five times a second, however often it is asked. */
   request() {
-    this.timer ??= setTimeout(() => this.draw(), Math.max(0, this.drawnAt + 200 - performance.now()))
+    this.timer ??= setTimeout(() => this.draw(), Math.max(0, this.drawnAt + 150 - performance.now()))
   }
 
   draw() {
