@@ -27,7 +27,7 @@ from engine.target import Target
 from engine.text import quantity
 
 WIDTHS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds an interval may be long
-MOST_INTERVALS = 800  # of them in a planned run
+MOST_INTERVALS = 2000  # of them in a planned run
 SLACK = 0.15  # seconds after a time-out in which a sample comes to be read
 SETTLED = 0.03  # seconds in which the children have written what came
 
