@@ -98,12 +98,14 @@ class _Coded:
         low, high = int(found.min()), int(found.max())
         if high - low > 4 * len(found):
             distinct, place = np.unique(found, return_inverse=True)
-            return self._table.codes(distinct.tolist())[place.ravel()]
+            spread: Ints = self._table.codes(distinct.tolist())[place.ravel()]
+            return spread
         there = np.zeros(high - low + 1, bool)
         there[found - low] = True
         code = np.zeros(len(there), np.int64)
         code[there] = self._table.codes((np.flatnonzero(there) + low).tolist())
-        return code[found - low]
+        coded: Ints = code[found - low]
+        return coded
 
 
 class _Apart:
@@ -197,4 +199,5 @@ def _longest(t: Transactions, reads: Ints) -> Bools:
     np.maximum.at(most, key, length)
     top = np.flatnonzero(length == most[key])[::-1]
     t.longest[key[top]] = reads[top]  # of several the first stays
-    return t.longest[key] == reads
+    same: Bools = t.longest[key] == reads
+    return same

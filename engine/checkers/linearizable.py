@@ -7,10 +7,12 @@ import numpy as np
 
 from engine.checkers import Checker, shown
 from engine.checkers._core import Core, core
+from engine.checkers._live import Registers
 from engine.checkers._search import first_failure, search
 from engine.checkers._zones import Words, Zones, zones
 from engine.columns import Ints
 from engine.history import History
+from engine.live import Watcher
 from engine.parameters import param
 from engine.replay import MOST, every_order, rejects, steps
 from engine.samples import Outcome
@@ -47,6 +49,10 @@ class Linearizable(Checker):
         if not (history.columns.outcome == Outcome.OK).any():
             return self._judgement(Verdict.UNKNOWN, "no operation was answered, so none could be wrong", [])
         return _Judging(self, spec, history, deadline).judge()
+
+    def live(self) -> Watcher | None:
+        words = ZONED.get(self.spec)
+        return Registers(words.read, words.write) if words else None
 
     def _judgement(self, verdict: Verdict, headline: str, findings: list[dict[str, Any]]) -> Judgement:
         measured = f"{len(findings)} found" if findings else verdict.word
