@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 
-from engine.checkers import Checker
+from engine.alarm import Alarm, certain
+from engine.checkers import REGISTRY, Checker
 from engine.checkers.counter import Counter
 from engine.checkers.linearizable import Linearizable
 from engine.checkers.queue import Queue
@@ -103,3 +105,22 @@ def test_times_that_run_backwards_are_left_to_the_end() -> None:
     live = Live(watcher)
     live.feed([{"process": 5, "type": "invoke", "f": "read", "value": None, "time": 9}])
     assert live.columns(History([replace(op) for op in ops]).columns) == []
+
+
+def test_a_run_tells_of_the_first_violation_while_its_history_grows(tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    alarm = Alarm({"linearizable": Linearizable("register"), "bank": REGISTRY.get("bank")()}, path)
+    assert alarm.look() is None  # nothing is written yet
+    lines = [
+        f'{{"index": {i}, "time": {i}, "process": 0, "type": "{kind}", "f": "{f}", "value": {value}}}\n'
+        for i, (kind, f, value) in enumerate(
+            (("invoke", "write", 1), ("ok", "write", 1), ("invoke", "read", "null"), ("ok", "read", "null"))
+        )
+    ]
+    path.write_text("".join(lines)[:-20])  # the last line is torn
+    assert alarm.look() is None
+    path.write_text("".join(lines))
+    assert alarm.look() is None  # what comes at the same time would be concurrent
+    told = alarm.look(final=True)
+    assert told
+    assert (told[0], certain(told[1]), alarm.look()) == ("linearizable", 3, None)
