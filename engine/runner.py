@@ -369,7 +369,7 @@ class _Run:
         for start, data in self.follower.intervals(final=final):
             self.say("interval", start, t=round(self.at(start), 6), **data)
         for change in self.follower.leaders.read():
-            data = {key: change[key] for key in ("node", "sees", "reachable")}
+            data = {key: change[key] for key in ("node", "sees", "reachable", "term")}
             self.say("leader", change["time"], **data)
         if told := self.follower.alarm.look(final=final):
             self.say("violation", certain(told[1]), **self.violation(*told))
