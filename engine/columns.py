@@ -71,6 +71,9 @@ class Columns:
     keys: Table
     values: Table
     errors: Table
+    version: Ints | None = None  # of the object, as the store told it with an answer; -1 where it told none
+    node: Ints | None = None  # codes of the node that was asked; None where the history names no node
+    nodes: Table = field(default_factory=Table)
 
     def __len__(self) -> int:
         return len(self.index)

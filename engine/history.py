@@ -27,7 +27,8 @@ FORMATS = ("auto", "jsonl", "edn")
 class Op:
     """One operation; times in monotonic ns. One that never ended is INFO, and may yet happen.
 
-    `value` is what was asked; `result` is what was answered, where it ended ok.
+    `value` is what was asked; `result` is what was answered, where it ended ok. `version` is the number
+    that the store gave to what was read or written; a higher one is newer. `node` is who was asked.
     """
 
     index: int
@@ -41,6 +42,8 @@ class Op:
     result: Any = None
     error: str = ""
     completed_index: int | None = None
+    version: int | None = None
+    node: str = ""
 
 
 class History:
@@ -85,11 +88,15 @@ class History:
             c.keys.values[c.key[row]], int(c.invoked[row]), int(c.completed[row]) if ended else None,
             Outcome(int(c.outcome[row])), c.values.values[c.result[row]],
             str(c.errors.values[c.error[row]] or ""), int(c.completed_index[row]) if ended else None,
+            None if c.version is None or c.version[row] < 0 else int(c.version[row]),
+            "" if c.node is None else str(c.nodes.values[c.node[row]] or ""),
         )  # fmt: skip
 
 
 def _columns(ops: list[Op]) -> Columns:
-    fs, keys, values, errors = Table(), Table(), Table(), Table()
+    fs, keys, values, errors, nodes = Table(), Table(), Table(), Table(), Table()
+    versions = [-1 if op.version is None else op.version for op in ops]
+    named = nodes.codes([op.node or None for op in ops])
     never = [op.completed is None for op in ops]
     return Columns(
         column(op.index for op in ops), column(op.process for op in ops), fs.codes([op.f for op in ops]),
@@ -99,6 +106,7 @@ def _columns(ops: list[Op]) -> Columns:
         column(-1 if op.completed_index is None else op.completed_index for op in ops),
         np.array([op.outcome for op in ops], np.int8), errors.codes([op.error or None for op in ops]),
         fs, keys, values, errors,
+        column(versions) if any(v >= 0 for v in versions) else None, named if named.any() else None, nodes,
     )  # fmt: skip
 
 

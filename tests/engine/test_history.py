@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import BadInput
-from engine.history import Writer, read
+from engine.history import History, Writer, read
 from engine.samples import Outcome
 
 
@@ -184,3 +184,22 @@ def test_what_is_wrong_in_edn_is_named_with_its_line(tmp_path: Path, text: str, 
     with pytest.raises(BadInput) as caught:
         read(tmp_path / "h.edn")
     assert words in str(caught.value)
+
+
+def test_versions_and_nodes_are_read_where_a_history_has_them(tmp_path: Path) -> None:
+    lines = [
+        '{"index": 0, "time": 1, "process": 0, "type": "invoke", "f": "read", "value": null, "node": "n1"}',
+        '{"index": 1, "time": 2, "process": 0, "type": "ok", "f": "read", "value": 7, "version": 12}',
+        '{"index": 2, "time": 3, "process": 0, "type": "invoke", "f": "write", "value": 8}',
+        '{"index": 3, "time": 4, "process": 0, "type": "info", "f": "write", "value": 8, "version": 13}',
+    ]
+    found = read(write(tmp_path / "h", *lines))
+    look, unsure = found.ops
+    assert (look.version, look.node, unsure.version, unsure.node) == (12, "n1", None, "")
+    again = History(found.ops).columns
+    assert again.version is not None
+    assert again.version.tolist() == [12, -1]
+    for wrong, words in (('"version": -1', "version must be"), ('"node": 3', "node must be a name")):
+        line = f'{{"time": 1, "process": 0, "type": "invoke", "f": "read", {wrong}}}'
+        with pytest.raises(BadInput, match=words):
+            read(write(tmp_path / "h", line))
