@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from engine import catalogue, text
 from engine.parameters import Parameter
+from engine.traffic import told
 
 register = template.Library()
 NOTHING = "–"
@@ -108,6 +109,12 @@ def age(value: datetime | None) -> str:
         if passed >= size:
             return f"{passed // size:.0f} {unit} ago"
     return "just now"
+
+
+@register.filter
+def traffic(fault: Mapping[str, Any]) -> list[str]:
+    """When a fault was gone, and when traffic went again, in words."""
+    return [sentence[:1].upper() + sentence[1:] for sentence in told(fault)]
 
 
 @register.filter
