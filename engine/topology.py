@@ -13,6 +13,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine import blast
 from engine.errors import Refused
@@ -79,6 +80,7 @@ class Topology:
         if len(whom) > KINDS[kind].most or (whom and not KINDS[kind].whom):
             what = KINDS[kind].whom or "nothing"
             raise ValueError(f"{kind} takes {what} after it, not {' '.join(whom)!r}")
+        links = _separate(links)
         if kind == BY_HAND and not links:
             raise ValueError("no link is named; write them as in [n1 -> n2, n2 <-> n3]")
         if kind == "zone-from-zone" and not whom:
@@ -289,6 +291,13 @@ def _sides(link: str) -> list[list[str]]:
     return [side.replace(",", " ").split() for side in _ARROW.split(link)]
 
 
+def _separate(words: Sequence[str]) -> list[str]:
+    """The links among `words`: one in each, or all of them in one line with semicolons between them."""
+    if all(_ARROW.search(word) and len(word) > 3 and ";" not in word for word in words):
+        return list(words)
+    return [link.strip() for link in " ".join(words).split(";") if link.strip()]
+
+
 def _tidy(link: str) -> str:
     """A link as it is written; raises ValueError where it is none."""
     sides = _sides(link)
@@ -301,6 +310,21 @@ def arrows(link: str) -> str:
     """A link as people read it: `n1 → n2`."""
     signs = {"<->": "↔", "->": "→", "<-": "←"}
     return _ARROW.sub(lambda found: signs[found[0]], link)
+
+
+def in_one_line(links: Sequence[str]) -> str:
+    """Links as they stand in a form's field; `read` takes it, also after it was split into words."""
+    return "; ".join(_separate(links))
+
+
+def topology_of(fault: Any) -> Topology | None:
+    """What a fault cuts, where it cuts links; of a partition without one, those between clients and its nodes."""
+    if getattr(fault, "topology", "") or getattr(fault, "links", []):
+        return Topology.read(fault.topology, fault.links)
+    if not hasattr(fault, "topology"):
+        return None
+    arrow = {"to-node": "->", "from-node": "<-"}.get(getattr(fault, "direction", ""), "<->")
+    return Topology(BY_HAND, (), (f"{CLIENTS} {arrow} {', '.join(fault.nodes)}",))
 
 
 def by_link(cuts: Cuts) -> list[tuple[str, str, bool]]:
