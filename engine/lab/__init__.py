@@ -1,0 +1,1 @@
+"""The lab: real systems, brought up on this machine to be hurt."""
