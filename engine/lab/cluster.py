@@ -129,7 +129,7 @@ class Cluster:
 
 
 def _node(server: Server) -> dict[str, Any]:
-    driver = {"process": {"pid_file": str(server.pid_file)}}
+    driver = {"process": {"pid_file": str(server.own_pid_file or server.pid_file)}}
     return {"name": server.name, "address": server.address, "driver": driver}
 
 

