@@ -12,6 +12,7 @@ from engine.target import Node
 @dataclass(frozen=True)
 class _LinkFault(Fault):
     needs: ClassVar[type] = Network
+    carries: ClassVar[tuple[str, ...]] = ("tcp", "udp")  # of which links it is for
 
     @abstractmethod
     def how(self) -> dict[str, Any]:

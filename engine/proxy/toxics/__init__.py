@@ -29,6 +29,7 @@ class Stage:
     beyond: ClassVar[Attributes] = {}  # those which Toxiproxy does not have
     streams: ClassVar[tuple[str, ...]] = ("upstream", "downstream")  # on which it can be
     last: ClassVar[bool] = False  # comes after the others on its direction
+    fixed: ClassVar[bool] = False  # belongs to the connection, not to a toxic
     holds: ClassVar[bool] = False  # the flow is neither read nor written
     enough: int = ENOUGH
 
