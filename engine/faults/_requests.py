@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from engine import units
 from engine.faults import listed
@@ -12,8 +12,6 @@ from engine.parameters import param
 
 @dataclass(frozen=True)
 class _RequestFault(_LinkFault):
-    carries: ClassVar[tuple[str, ...]] = ("tcp",)
-
     share: float = param(1.0, unit="share", help="of the requests that it is for, how many it hits", most=1.0)
     path: str = param("", help="only requests whose path begins so, as in /orders or /shop.Orders/Place")
 

@@ -11,6 +11,8 @@
     slow_close                      by how much the end of a connection is delayed
     slice, variation, gap           size of the pieces it is cut into, how they vary, the time between them
     limit                           after how many bytes a connection is closed
+    duplicate                       the share of datagrams that pass twice
+    reorder, behind                 the share of datagrams that are held back, and for how long
     http_abort, http_delay,         which requests and what is done to them, under the names of the toxics'
     grpc_abort                      attributes; times are in milliseconds there
     direction                       both, to-node or from-node: where it acts; both if absent
@@ -44,6 +46,11 @@ _READERS: dict[tuple[str, ...], tuple[str, Callable[..., Attributes]]] = {
         lambda slice, variation=0, gap=0: {
             "average_size": int(slice), "size_variation": int(variation), "delay": gap * 1e6,
         },
+    ),
+    ("duplicate",): ("duplicate", lambda duplicate: {"share": duplicate}),
+    ("reorder", "behind"): (
+        "reorder",
+        lambda reorder, behind=0.01: {"share": reorder, "delay": behind * 1e3},
     ),
     ("limit",): ("limit_data", lambda limit: {"bytes": int(limit)}),
 }  # fmt: skip

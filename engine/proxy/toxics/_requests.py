@@ -19,6 +19,7 @@ WHICH: Attributes = {"share": 1.0, "method": "", "path": ""}
 class _Requests(_Queue):
     """Of HTTP/1.1 it is given the bytes; of HTTP/2 it is asked about each stream, and passes the bytes."""
 
+    carries: ClassVar[tuple[str, ...]] = ("tcp",)
     streams: ClassVar[tuple[str, ...]] = ("upstream",)
 
     def __init__(self, flow: "Flow | DatagramFlow", toxic: Toxic) -> None:
