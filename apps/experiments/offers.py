@@ -2,8 +2,8 @@
 
 from engine import drivers
 from engine.blast import WORDS
-from engine.clients import REGISTRY as CLIENTS
 from engine.faults import REGISTRY as FAULTS
+from engine.fitting import why_not
 from engine.probes import REGISTRY as PROBES
 from engine.target import Target
 from engine.workloads import REGISTRY as WORKLOADS
@@ -26,15 +26,7 @@ def probes_offered() -> Choices:
 
 def workloads_offered(target: Target) -> dict[str, str]:
     """Each workload, with "" where the target's kind has a client that can carry it, or why not."""
-    return {name: why_no_client(name, target.kind) for name in WORKLOADS.names()}
-
-
-def why_no_client(workload: str, kind: str) -> str:
-    what = WORKLOADS.get(workload).keeps
-    able = [name for name, client in CLIENTS if what in client.keeps]
-    if kind in able:
-        return ""
-    return f"no client keeps a {what} in {kind}; there are clients for {', '.join(able) or 'nothing'}"
+    return {name: why_not(name, target.kind) for name in WORKLOADS.names()}
 
 
 def nodes_offered(target: Target, now: str) -> Choices:
