@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -18,6 +19,7 @@ from engine.parameters import build, parameters
 from engine.samples import Outcome
 from engine.verdict import Verdict
 from engine.workloads import REGISTRY as WORKLOADS
+from tests import postgres
 from tests.engine.children import target
 from tests.waiting import until_async
 
@@ -137,3 +139,21 @@ def test_what_cannot_be_is_said_in_words() -> None:
         BadInput, match=r"workload\.register\.client\.wiat: unknown parameter; there are: wait"
     ):
         fitting.client_for("register", odd, "redis")
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[postgres.Pair]:
+    with postgres.running_pair() as running:
+        yield running
+
+
+def tables(pair: postgres.Pair) -> Any:
+    return pair.ask(pair.roles()[0], "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'chaosboard%'")
+
+
+@pytest.mark.systems
+@pytest.mark.parametrize("name", WORKLOADS.names())
+async def test_on_postgres(name: str, tmp_path: Path, pair: postgres.Pair) -> None:
+    what = pair.target.to_dict()
+    assert_whole(name, await recorded(tmp_path, name, what, client={"lock": True} if name == "bank" else {}))
+    assert tables(pair) == 0
