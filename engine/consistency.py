@@ -36,6 +36,19 @@ def there(workload: Workload) -> list[str]:
     return [name for name in workload.checkers if name in CHECKERS]
 
 
+def counting(experiment: Experiment) -> dict[str, Checker]:
+    """Those whose findings violate the run, by their names."""
+    if experiment.workload is None:
+        return {}
+    workload, expect = experiment.workload[1], experiment.expect
+    wrong = Judgement("", Verdict.VIOLATED, "")
+    return {
+        name: _built(name, workload, expect)
+        for name in there(workload)
+        if _counts(name, workload, expect, wrong)
+    }
+
+
 def _checked(name: str, workload: Workload, expect: Expect, history: History) -> Judgement:
     try:
         found = _built(name, workload, expect).check(history)
@@ -50,6 +63,8 @@ def _built(name: str, workload: Workload, expect: Expect) -> Checker:
     wanted: dict[str, Any] = {"spec": workload.keeps}
     if expect.isolation is not None:
         wanted["level"] = expect.isolation
+    if expect.max_staleness is not None:
+        wanted["within"] = f"{expect.max_staleness}s"
     return build(cls, {key: value for key, value in wanted.items() if key in takes})
 
 

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from engine import consistency, recorded
 from engine import state as files
+from engine.alarm import Alarm
 from engine.clock import now_ns
 from engine.errors import EngineError
 from engine.experiment import Experiment, SteadyState
@@ -136,6 +138,7 @@ class Follower:
         self.experiment, self.target, self.width = experiment, target, int(width * 1e9)
         self._samples, self._ops = Tail(directory / "samples.bin"), Tail(directory / "ops.bin")
         self.leaders = Lines(directory / "leaders.jsonl")
+        self.alarm = Alarm(consistency.counting(experiment), directory / recorded.NAME)
         self._recent: Samples = self._samples.read()[:0]
         self._done_ops: Samples = self._recent
         self._next: int | None = None  # where the next interval begins, monotonic ns

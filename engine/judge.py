@@ -13,7 +13,7 @@ from engine.expectations import clean, expectations
 from engine.experiment import Experiment, SteadyState
 from engine.follow import Lines
 from engine.history import in_run
-from engine.leadership import leader_changes
+from engine.leadership import leader_changes, split_brain
 from engine.recovery import Outage, Recovered, availability, in_time, measures, outages
 from engine.series import Readings, readings
 from engine.state import read as read_json
@@ -237,10 +237,17 @@ def _between(readings: Readings, start: int, end: int) -> Readings:
 def _leadership(run: Recorded) -> dict[str, Any]:
     changes = list(Lines(run.directory / "leaders.jsonl").read()) if run.zero is not None else []
     views = [
-        {"at": run.at(c["time"]), "node": c["node"], "sees": c["sees"], "reachable": c["reachable"]}
+        {
+            "at": run.at(c["time"]), "node": c["node"], "sees": c["sees"], "reachable": c["reachable"],
+            "term": c.get("term"),
+        }
         for c in changes
-    ]
-    return {"leadership": views, "leader_changes": leader_changes(views)}
+    ]  # fmt: skip
+    return {
+        "leadership": views,
+        "leader_changes": leader_changes(views),
+        "split_brain": split_brain(views),
+    }
 
 
 # What the clients saw

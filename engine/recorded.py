@@ -46,7 +46,7 @@ class Writer:
         import pyarrow as pa
 
         self._pa, self._schema = pa, _schema()
-        self._file = pa.OSFile(str(path), "wb")
+        self._file = path.open("wb", buffering=1 << 22)  # a batch is written at once
         options = pa.ipc.IpcWriteOptions(compression="zstd", emit_dictionary_deltas=True)
         self._stream = pa.ipc.new_stream(self._file, self._schema, options=options)
         self._rows: list[tuple[Any, ...]] = []
@@ -130,13 +130,37 @@ def batches(path: Path) -> Iterator[Any]:
 
 def events(path: Path) -> Iterator[dict[str, Any]]:
     """One by one, in Jepsen's shape."""
-    for batch in batches(path):
-        for row in batch.to_pylist():
-            text = row.pop("text")
-            row["value"] = row["value"] if text is None else orjson.loads(text)
-            row["type"] = NAMES[row["type"]]
-            del row["begun"]
-            yield {k: v for k, v in row.items() if v is not None or k == "value"}
+    return (event for batch in batches(path) for event in _events(batch))
+
+
+def _events(batch: Any) -> Iterator[dict[str, Any]]:
+    for row in batch.to_pylist():
+        text = row.pop("text")
+        row["value"] = row["value"] if text is None else orjson.loads(text)
+        row["type"] = NAMES[row["type"]]
+        del row["begun"]
+        yield {k: v for k, v in row.items() if v is not None or k == "value"}
+
+
+class Tail:
+    """Reads a growing file, each event once."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._taken, self._size = path, 0, 0
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        """What has come since, in Jepsen's shape."""
+        size = self._path.stat().st_size if self._path.exists() else 0
+        if size == self._size:
+            return
+        self._size = size
+        yield from self._new()
+
+    def _new(self) -> Iterator[dict[str, Any]]:
+        for number, batch in enumerate(batches(self._path)):
+            if number >= self._taken:
+                self._taken += 1
+                yield from _events(batch)
 
 
 def read(path: Path) -> Columns:
