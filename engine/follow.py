@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from engine import consistency, recorded
 from engine import state as files
 from engine.alarm import Alarm
-from engine.checkers import REGISTRY as CHECKERS
-from engine.checkers import Checker
 from engine.clock import now_ns
 from engine.errors import EngineError
 from engine.experiment import Experiment, SteadyState
@@ -140,7 +139,7 @@ class Follower:
         self.experiment, self.target, self.width = experiment, target, int(width * 1e9)
         self._samples, self._ops = Tail(directory / "samples.bin"), Tail(directory / "ops.bin")
         self.leaders = Lines(directory / "leaders.jsonl")
-        self.alarm = Alarm(_checkers(experiment), directory / "history.jsonl")
+        self.alarm = Alarm(consistency.counting(experiment), directory / recorded.NAME)
         self._recent: Samples = self._samples.read()[:0]
         self._done_ops: Samples = self._recent
         self._next: int | None = None  # where the next interval begins, monotonic ns
@@ -244,11 +243,6 @@ class Follower:
                 for c in state.tolerance.broken(values)
             ]
         return found
-
-
-def _checkers(experiment: Experiment) -> dict[str, Checker]:
-    names = [experiment.workload[1].checker] if experiment.workload else []
-    return {name: CHECKERS.get(name)() for name in names}
 
 
 def _scheduled(samples: Samples, start: int, end: int) -> Samples:

@@ -2,9 +2,9 @@
 
 from engine import drivers
 from engine.blast import WORDS
-from engine.clients import REGISTRY as CLIENTS
 from engine.errors import EngineError
 from engine.faults import REGISTRY as FAULTS
+from engine.fitting import why_not
 from engine.probes import REGISTRY as PROBES
 from engine.target import Target
 from engine.topology import BY_HAND, KINDS, Topology
@@ -28,15 +28,7 @@ def probes_offered() -> Choices:
 
 def workloads_offered(target: Target) -> dict[str, str]:
     """Each workload, with "" where the target's kind has a client that can carry it, or why not."""
-    return {name: why_no_client(name, target.kind) for name in WORKLOADS.names()}
-
-
-def why_no_client(workload: str, kind: str) -> str:
-    what = WORKLOADS.get(workload).keeps
-    able = [name for name, client in CLIENTS if what in client.keeps]
-    if kind in able:
-        return ""
-    return f"no client keeps a {what} in {kind}; there are clients for {', '.join(able) or 'nothing'}"
+    return {name: why_not(name, target.kind) for name in WORKLOADS.names()}
 
 
 def nodes_offered(target: Target, now: str) -> Choices:
@@ -68,10 +60,10 @@ def topologies_offered(target: Target, now: str) -> tuple[Choices, dict[str, str
     choices += [(text, f"{KINDS[topology.kind].title}: {topology.line()}") for text, topology in found]
     if now and now not in dict(choices):
         choices.append((now, now))
-    return choices, {text: why_not(topology, target) for text, topology in found}
+    return choices, {text: unmakeable(topology, target) for text, topology in found}
 
 
-def why_not(topology: Topology, target: Target) -> str:
+def unmakeable(topology: Topology, target: Target) -> str:
     """Why a topology cannot be made of these nodes; "" where it can."""
     try:
         topology.example(target)
