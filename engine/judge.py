@@ -1,7 +1,7 @@
 """What was recorded -> verdict and figures. Reads a run's directory and nothing else, at any later time."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from engine.leadership import leader_changes
 from engine.recovery import Outage, Recovered, availability, in_time, measures, outages
 from engine.series import Readings, readings
 from engine.state import read as read_json
+from engine.story import stories
 from engine.target import Target
 from engine.verdict import Judgement, Verdict, worst
 
@@ -255,6 +256,7 @@ def _checks(run: Recorded) -> tuple[list[Judgement], dict[str, Any] | None]:
         found = CHECKERS.get(workload.checker)().check(history)
     except Exception as error:  # a crashed checker is UNKNOWN with its error, see the safety contract, 10
         found = Judgement(name, Verdict.UNKNOWN, f"the checker crashed: {error!r}")
+    found = replace(found, stories=stories(history, found.findings, run.zero))
     for finding in found.findings:
         if "acknowledged_at" in finding:
             finding["acknowledged_at"] = run.at(finding["acknowledged_at"])

@@ -41,6 +41,8 @@ class Judgement:
     expected: str = ""
     measured: str = ""
     findings: list[dict[str, Any]] = field(default_factory=list)
+    stories: list[dict[str, Any]] = field(default_factory=list)  # some findings in words: `engine.story`
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": self.verdict.word}
+        found = {**asdict(self), "verdict": self.verdict.word}
+        return found if self.stories else {k: v for k, v in found.items() if k != "stories"}
