@@ -93,7 +93,7 @@ def _told(history: History, found: Judgement) -> dict[str, Any]:
         int(c.invoked.min()) if len(c) else 0
     )
     return {
-        "stories": stories(history, found.findings), "duration": whole / 1e9,
+        "stories": stories(history, found.findings), "zero": int(c.invoked.min()) if len(c) else 0, "duration": whole / 1e9,
         "clients": len(np.unique(c.process)), "keys": len(np.unique(c.key)),
         "outcomes": {one.name.lower(): int((c.outcome == one).sum()) for one in Outcome},
     }  # fmt: skip

@@ -85,6 +85,8 @@ def label(op: Shown) -> str:
         return f"{text}, no answer"
     if op["type"] == "fail":
         return f"{text}, refused"
+    if is_transaction(op):
+        return text
     return f"{text} → {value(op['result'])}" if looks(op) else f"{text} → ok"
 
 
