@@ -12,12 +12,14 @@ from engine.events import Event, read
 from engine.expectations import clean, expectations
 from engine.experiment import Experiment, SteadyState
 from engine.follow import Lines
+from engine.history import History
 from engine.history import read as read_history
 from engine.leadership import leader_changes
 from engine.recovery import Outage, Recovered, availability, in_time, measures, outages
-from engine.series import Readings, readings
+from engine.series import Readings, of_node, of_operations, readings
 from engine.state import read as read_json
 from engine.target import Target
+from engine.traffic import OPERATIONS, traffic
 from engine.verdict import Judgement, Verdict, worst
 
 Window = tuple[int, int | None]  # injected, healed: monotonic ns
@@ -64,7 +66,7 @@ class Recorded:
         for event in (e for e in self.events if e.kind == "fault" and e.data["state"] != "planned"):
             data = event.data
             fault = found.setdefault(
-                data["id"], {"id": data["id"], "injected_at": event.at, "healed_at": None}
+                data["id"], {"id": data["id"], "injected_at": event.at, "healing_at": None, "healed_at": None}
             )
             fault.update(
                 name=data["fault"],
@@ -75,6 +77,8 @@ class Recorded:
             )
             if data["state"] in ("injecting", "active"):
                 fault["injected_at"] = event.at
+            if data["state"] == "healing":
+                fault["healing_at"] = event.at
             if data["state"] == "clean":
                 fault["healed_at"] = event.at
         return list(found.values())
@@ -87,11 +91,28 @@ class Recorded:
         ]
 
     @cached_property
-    def readings(self) -> dict[str, Readings]:
-        """By the name of the probe: the readings of the service from second 0 to the end, as they came."""
+    def samples(self) -> samples.Samples:
+        """Every look at a node from second 0 to the end."""
         raw = samples.load(self.directory / "samples.bin")
         start = self.end if self.zero is None else self.zero
-        raw = raw[(raw["scheduled"] >= start) & (raw["scheduled"] < self.end)]
+        return raw[(raw["scheduled"] >= start) & (raw["scheduled"] < self.end)]
+
+    @cached_property
+    def history(self) -> History | None:
+        """What the clients did; None where there were none."""
+        path = self.directory / "history.jsonl"
+        return read_history(path) if self.experiment.workload and path.exists() else None
+
+    @cached_property
+    def flows(self) -> dict[str, Readings]:
+        """What was sent to each node, by its name, and the operations."""
+        found = {n.name: of_node(self.samples, i) for i, n in enumerate(self.target.nodes)}
+        return found if self.history is None else {**found, OPERATIONS: of_operations(self.history)}
+
+    @cached_property
+    def readings(self) -> dict[str, Readings]:
+        """By the name of the probe: the readings of the service from second 0 to the end, as they came."""
+        raw = self.samples
         states = self.experiment.steady_state
         return {s.name: readings(raw, i, s.probe.joins) for i, s in enumerate(states)}
 
@@ -133,7 +154,7 @@ def judge(directory: Path, *, ending: str = "finished", reason: str = "") -> dic
         ),
         "duration": run.at(run.end),
         "phases": run.phases,
-        "faults": run.faults,
+        "faults": [{**f, "traffic": traffic(f, run.flows, run.ns)} for f in run.faults],
         "recovery": figures,
         "phases_measured": _phases_measured(run, main),
         **_leadership(run),
@@ -248,9 +269,9 @@ def _checks(run: Recorded) -> tuple[list[Judgement], dict[str, Any] | None]:
     if run.experiment.workload is None:
         return [], None
     name, workload = run.experiment.workload
-    if not (run.directory / "history.jsonl").exists():
+    history = run.history
+    if history is None:
         return [Judgement(name, Verdict.UNKNOWN, "the workload never began", "", "unknown")], None
-    history = read_history(run.directory / "history.jsonl")
     try:
         found = CHECKERS.get(workload.checker)().check(history)
     except Exception as error:  # a crashed checker is UNKNOWN with its error, see the safety contract, 10
