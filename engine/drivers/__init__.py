@@ -2,6 +2,7 @@
 
 import contextlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -105,13 +106,14 @@ class Carrier(Driver, ABC):
         with contextlib.suppress(EngineError):  # it is asked again when it is used again
             self.ask({"do": "release", "node": self.far_node(node)})
 
-    def prepare_far(self, record: Any, seconds: float, together: bool) -> None:
+    def prepare_far(self, record: Any, seconds: float, together: bool, peers: Sequence[Node] = ()) -> None:
         """`record` is the UndoRecord here; there it gets one of the same id."""
         told = {"id": record.id, "run": record.run, "step": record.step, "fault": record.fault,
                 "params": record.params, "seconds": seconds, "together": together}  # fmt: skip
         _, params = next(iter(record.node["driver"].items()))
         node = {**record.node, "driver": params["local"], "upstream": ""}
-        self.ask({"do": "prepare", "record": told, "node": node})
+        seen = [{"name": peer.name, "address": peer.upstream or peer.address} for peer in peers]
+        self.ask({"do": "prepare", "record": told, "node": node, "peers": seen})
 
     def inject_far(self, id: str) -> None:
         self.ask({"do": "inject", "id": id})

@@ -76,7 +76,7 @@ class Kernel(Driver):
             return ReadBack(None, f"nftables has a table {nft.table_of(mark)} that chaosboard did not make")
         if found is not None:
             return ReadBack(False, f"nftables still has the table {nft.table_of(mark)} for {name}")
-        return ReadBack(True, f"nftables has no rule of it for {name} any more")
+        return ReadBack(True, "nftables has no rule of it any more")
 
 
 def _no_netem() -> str:
