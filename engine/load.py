@@ -29,7 +29,7 @@ from engine.target import Target
 from engine.workloads import REGISTRY as WORKLOADS
 from engine.workloads import Call, Workload
 
-FLUSH = 0.05
+FLUSH = 0.025
 PREPARE, LAST, REMOVE = 10.0, 15.0, 3.0  # seconds that each may take, with its repetitions
 LEAST_FOR_LAST = 5.0  # the last call may answer a lot
 PAUSE = 0.2  # between repetitions

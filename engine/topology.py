@@ -13,6 +13,7 @@ import random
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from engine import blast
 from engine.errors import Refused
@@ -21,6 +22,7 @@ from engine.text import count, listed
 
 CLIENTS = "clients"  # the pseudo node from which the service is used
 BY_HAND = "links"
+REST = "rest"  # of a link picked by hand: the nodes that its other side does not name
 ARROWS = {"<->": "both", "->": "there", "<-": "back"}
 _ARROW = re.compile(r"<->|->|<-")
 
@@ -79,6 +81,7 @@ class Topology:
         if len(whom) > KINDS[kind].most or (whom and not KINDS[kind].whom):
             what = KINDS[kind].whom or "nothing"
             raise ValueError(f"{kind} takes {what} after it, not {' '.join(whom)!r}")
+        links = separate(links)
         if kind == BY_HAND and not links:
             raise ValueError("no link is named; write them as in [n1 -> n2, n2 <-> n3]")
         if kind == "zone-from-zone" and not whom:
@@ -104,7 +107,7 @@ class Topology:
             return False
         if self.kind in ("halves", "minority", "majorities-ring", "bridge"):
             return len(target.nodes) > 2 or bool(self.whom)
-        names = {CLIENTS, "leader", "followers", "all", *(node.name for node in target.nodes)}
+        names = {CLIENTS, REST, "leader", "followers", "all", *(node.name for node in target.nodes)}
         certain = all(w in names or w.startswith(blast.TAG) for w in self.words)
         return not certain or (self.kind in ("one-alone", "one-way") and not self.whom)
 
@@ -161,6 +164,13 @@ class _Facts:
         nodes = [word for word in words if word != CLIENTS]
         found = blast.resolve(nodes, self.target, self.leader, self.dice) if nodes else []
         return found + [CLIENTS] * (CLIENTS in words)
+
+    def both(self, left: Sequence[str], right: Sequence[str]) -> tuple[list[str], list[str]]:
+        """The two sides of a link, of which one may be the REST."""
+        if list(left) == [REST]:
+            return self.both(right, left)[::-1]
+        group = self.group(left)
+        return group, self.rest(group) if list(right) == [REST] else self.group(right)
 
     def rest(self, group: Sequence[str]) -> list[str]:
         return [name for name in self.names if name not in group]
@@ -249,7 +259,7 @@ def _zones(topology: Topology, facts: _Facts) -> Cuts:
 def _by_hand(topology: Topology, facts: _Facts) -> Cuts:
     found: Cuts = frozenset()
     for link in topology.links:
-        left, right = (facts.group(side) for side in _sides(link))
+        left, right = facts.both(*_sides(link))
         way = ARROWS[_arrow(link)]
         found |= _to(left, right) if way != "back" else frozenset()
         found |= _to(right, left) if way != "there" else frozenset()
@@ -289,6 +299,13 @@ def _sides(link: str) -> list[list[str]]:
     return [side.replace(",", " ").split() for side in _ARROW.split(link)]
 
 
+def separate(words: Sequence[str]) -> list[str]:
+    """The single links among `words`: one in each, or all of them in one line with semicolons between them."""
+    if all(_ARROW.search(word) and len(word) > 3 and ";" not in word for word in words):
+        return list(words)
+    return [link.strip() for link in " ".join(words).split(";") if link.strip()]
+
+
 def _tidy(link: str) -> str:
     """A link as it is written; raises ValueError where it is none."""
     sides = _sides(link)
@@ -301,6 +318,22 @@ def arrows(link: str) -> str:
     """A link as people read it: `n1 → n2`."""
     signs = {"<->": "↔", "->": "→", "<-": "←"}
     return _ARROW.sub(lambda found: signs[found[0]], link)
+
+
+def in_one_line(links: Sequence[str]) -> str:
+    """Links as they stand in a form's field; `read` takes it, also after it was split into words."""
+    return "; ".join(separate(links))
+
+
+def topology_of(fault: Any) -> Topology | None:
+    """What a fault cuts, where it cuts links; of a partition without a topology, those that its nodes have."""
+    if not hasattr(fault, "topology"):
+        return None
+    if fault.topology or fault.links:
+        return Topology.read(fault.topology, fault.links)
+    arrow = {"to-node": "->", "from-node": "<-"}.get(getattr(fault, "direction", ""), "<->")
+    whom = {"peers": [REST], "all": [CLIENTS, REST]}.get(getattr(fault, "between", ""), [CLIENTS])
+    return Topology(BY_HAND, (), tuple(f"{other} {arrow} {', '.join(fault.nodes)}" for other in whom))
 
 
 def by_link(cuts: Cuts) -> list[tuple[str, str, bool]]:

@@ -3,9 +3,11 @@
 from engine import drivers
 from engine.blast import WORDS
 from engine.clients import REGISTRY as CLIENTS
+from engine.errors import EngineError
 from engine.faults import REGISTRY as FAULTS
 from engine.probes import REGISTRY as PROBES
 from engine.target import Target
+from engine.topology import BY_HAND, KINDS, Topology
 from engine.workloads import REGISTRY as WORKLOADS
 
 Choices = list[tuple[str, str]]
@@ -52,6 +54,30 @@ def nodes_offered(target: Target, now: str) -> Choices:
     if now and now not in dict(choices):
         choices.append((now, now))
     return choices
+
+
+def topologies_offered(target: Target, now: str) -> tuple[Choices, dict[str, str]]:
+    """Which links may be cut, in words, and why some of them cannot be here; "" is what is chosen below it."""
+    texts = [kind for kind in KINDS if kind not in (BY_HAND, "zone-from-zone")]
+    names = [node.name for node in target.nodes]
+    texts += [f"{kind} {name}" for kind in ("one-alone", "one-way", "bridge") for name in names]
+    tags = sorted({tag for node in target.nodes for tag in node.tags})
+    texts += [f"zone-from-zone {tag}" for tag in tags]
+    found = [(text, Topology.read(text)) for text in texts]
+    choices = [("", "clients from the nodes below, or the links picked by hand")]
+    choices += [(text, f"{KINDS[topology.kind].title}: {topology.line()}") for text, topology in found]
+    if now and now not in dict(choices):
+        choices.append((now, now))
+    return choices, {text: why_not(topology, target) for text, topology in found}
+
+
+def why_not(topology: Topology, target: Target) -> str:
+    """Why a topology cannot be made of these nodes; "" where it can."""
+    try:
+        topology.example(target)
+    except EngineError as error:
+        return str(error)
+    return ""
 
 
 def default_nodes(target: Target) -> str:

@@ -19,9 +19,9 @@ export class Charts {
     document.addEventListener('themechange', () => this.draw())
   }
 
-  /** Draws soon: at most three times a second, however often it is asked. */
+  /** Draws soon: at most five times a second, however often it is asked. */
   request() {
-    this.timer ??= setTimeout(() => this.draw(), Math.max(0, this.drawnAt + 340 - performance.now()))
+    this.timer ??= setTimeout(() => this.draw(), Math.max(0, this.drawnAt + 150 - performance.now()))
   }
 
   draw() {

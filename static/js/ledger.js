@@ -1,5 +1,7 @@
 // What the numbered events of a run add up to. Knows nothing of the page.
 
+import { thinned } from './series.js'
+
 export class Ledger {
   constructor() {
     this.last = 0
@@ -45,7 +47,7 @@ export class Ledger {
   _fault(data, at) {
     const fault = this.faults.get(data.id) ?? { from: null, to: null }
     this.faults.set(data.id, fault)
-    for (const key of ['id', 'fault', 'line', 'nodes', 'state', 'text', 'expires_at']) {
+    for (const key of ['id', 'fault', 'line', 'nodes', 'state', 'text', 'expires_at', 'links']) {
       if (data[key] !== undefined) fault[key] = data[key]
     }
     if (data.state !== 'planned') fault.from ??= at
@@ -54,6 +56,7 @@ export class Ledger {
 
   _interval(data) {
     this.intervals.push(data)
+    this.intervals = thinned(this.intervals)
     this.at = Math.max(this.at, data.t + data.width)
     for (const probe of Object.values(data.probes ?? {})) {
       this.totals.good += probe.good

@@ -87,7 +87,7 @@ def test_a_run_is_measured_told_and_judged(folder: Path) -> None:
     assert (before["availability"], after["availability"]) == (1.0, pytest.approx(1.0, abs=0.05))
     assert during["availability"] < 0.2
     intervals = [e.data["t"] for e in heard if e.kind == "interval"]
-    assert intervals == pytest.approx([i * 0.25 for i in range(len(intervals))])
+    assert intervals == pytest.approx([i * 0.1 for i in range(len(intervals))])
 
 
 def test_a_stored_run_is_judged_again_the_same(folder: Path) -> None:

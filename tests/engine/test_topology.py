@@ -1,12 +1,16 @@
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.errors import Refused
+from engine.errors import BadInput, Refused
+from engine.faults.kill import Kill
+from engine.faults.partition import Partition
+from engine.parameters import build
 from engine.target import Node, Target
-from engine.topology import BY_HAND, CLIENTS, KINDS, Cuts, Topology, by_link, of
+from engine.topology import BY_HAND, CLIENTS, KINDS, Cuts, Topology, by_link, in_one_line, of, topology_of
 
 SIZES = st.integers(3, 40)
 SEEDS = st.integers(0, 1000)
@@ -142,6 +146,34 @@ def test_what_was_drawn_can_be_picked_by_hand(size: int, seed: int, kind: str) -
 @pytest.mark.parametrize("text", ["halves", "one-way n1 n2", "one-alone n3", "zone-from-zone a b", "bridge"])
 def test_what_it_writes_it_reads(text: str) -> None:
     assert Topology.read(text).text() == text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["n1 -> n2", "n2, n3 <-> n4"],
+        ["n1 -> n2; n2, n3 <-> n4"],
+        ["n1", "->", "n2;", "n2,", "n3", "<->", "n4"],
+    ],
+)
+def test_links_stand_in_a_list_or_in_one_line(words: list[str]) -> None:
+    assert Topology.read("", words).links == ("n1 -> n2", "n2, n3 <-> n4")
+    assert in_one_line(words) == "n1 -> n2; n2, n3 <-> n4"
+
+
+def test_a_partition_says_which_links_it_cuts() -> None:
+    def cuts(**given: Any) -> list[tuple[str, str, bool]]:
+        topology = topology_of(build(Partition, given))
+        assert topology is not None
+        return by_link(topology.example(service(3)))
+
+    assert cuts(nodes="n2") == [(CLIENTS, "n2", True)]
+    assert cuts(nodes="n2", direction="from-node") == [("n2", CLIENTS, False)]
+    assert cuts(topology="one-way n1 n2") == [("n1", "n3", False), ("n2", "n3", False)]
+    assert cuts(links=["n1 -> n2"]) == [("n1", "n2", False)]
+    with pytest.raises(BadInput, match="no topology 'rings'"):
+        build(Partition, {"topology": "rings"})
+    assert topology_of(Kill()) is None
 
 
 @pytest.mark.parametrize(
