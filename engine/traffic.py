@@ -49,19 +49,26 @@ def _row(name: str, one: Resumed, removed: int, zero: int) -> dict[str, Any]:
 
 
 def told(fault: Mapping[str, Any]) -> list[str]:
-    """In words, a sentence for each row of `fault["traffic"]`."""
-    return [_told(row, f"{fault['healed_at']:.2f} s") for row in fault.get("traffic") or []]
+    """In words: when it was gone, and when each flow of `fault["traffic"]` went again."""
+    rows = fault.get("traffic") or []
+    found = [_told(row, f"{fault['healed_at']:.2f} s") for row in rows if row["stopped"]]
+    passing = [row["of"] for row in rows if not row["stopped"]]
+    return (
+        [*found, f"traffic to {text.listed(passing)} was passing when it was taken back"]
+        if passing
+        else found
+    )
+
+
+def _whose(row: Mapping[str, Any]) -> str:
+    return "the operations" if row["of"] == OPERATIONS else f"traffic to {row['of']}"
 
 
 def _told(row: Mapping[str, Any], gone: str) -> str:
-    whose = "operations" if row["of"] == OPERATIONS else f"traffic to {row['of']}"
-    if not row["stopped"]:
-        return f"{whose} passed while it was there"
     if row["after"] is None:
-        return f"it was gone at {gone}; {whose} never went again"
+        return f"it was gone at {gone}; {_whose(row)} never went again"
     within = f" ± {text.seconds(row['uncertainty'])}"
     if row["after"] == 0:
-        return (
-            f"{whose} went again at {row['resumed_at']:.2f} s{within}, as it was read back as gone at {gone}"
-        )
-    return f"it was gone at {gone}; {whose} went again {text.seconds(row['after'])} later{within}"
+        again = f"{_whose(row)} went again at {row['resumed_at']:.2f} s{within}"
+        return f"{again}, before it was read back as gone at {gone}"
+    return f"it was gone at {gone}; {_whose(row)} went again {text.seconds(row['after'])} later{within}"

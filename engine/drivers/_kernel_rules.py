@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PARTS = 1_000_000  # of which a share is counted out
-CLASS = "1:2"  # the class of traffic control for what is marked to be shaped
+SHAPED = {"latency", "jitter", "duplicate", "reorder", "corrupt", "rate"}  # what traffic control does
 BETWEEN = ("peers", "clients", "all")
 
 
@@ -26,13 +26,47 @@ class Place:
     loopback: bool  # whether what passes within the host counts too
 
 
-def rules(place: Place, how: dict[str, Any], seconds: float) -> str:
-    """The body of the table: what `how` does to the packets of `place` for so many seconds."""
-    what = _verdict(how)
+@dataclass(frozen=True)
+class Shaper:
+    """Where packets are sent to be shaped: a class for those that leave, a device for those that arrive."""
+
+    number: str
+    device: str
+    devices: tuple[str, ...]  # by which they arrive
+
+
+def rules(place: Place, how: dict[str, Any], seconds: float, shaper: Shaper | None = None) -> dict[str, str]:
+    """By family, the body of the table: what `how` does to the packets of `place` for so many seconds."""
+    if shaper is None:
+        return {"inet": _filter(place, how, seconds, _verdict(how))}
+    leaves = {**how, "direction": "from-node"}
+    found = {"inet": _filter(place, leaves, seconds, f"counter meta priority set {shaper.number};")}
+    return found | {"netdev": _forward(place, how, seconds, shaper)}
+
+
+def _forward(place: Place, how: dict[str, Any], seconds: float, shaper: Shaper) -> str:
+    lines = [_live(seconds, "ether_type", ("ip", "ip6")), *_sets(place.peers)]
+    for i, device in enumerate(shaper.devices):
+        lines.append(f' chain arrives{i} {{ type filter hook ingress device "{device}" priority -300;')
+        lines += [
+            f"  {rule}"
+            for rule in _picked(place, how.get("between", "peers"), "s", f'fwd to "{shaper.device}"')
+            if '"lo"' not in rule
+        ]
+        lines.append(" }")
+    return (
+        "\n".join(lines)
+        .replace("meta nfproto ipv4", "meta protocol ip")
+        .replace("meta nfproto ipv6", "meta protocol ip6")
+        .replace("meta nfproto @live", "meta protocol @live")
+    )
+
+
+def _filter(place: Place, how: dict[str, Any], seconds: float, what: str) -> str:
     ways = [("arrives", "input", "s"), ("leaves", "output", "d")]
     if how.get("direction", "both") != "both":
         ways = ways[:1] if how["direction"] == "to-node" else ways[1:]
-    lines = [_live(seconds), *_sets(place.peers), f" chain hurt {{ {what} }}"]
+    lines = [_live(seconds, "nf_proto", ("ipv4", "ipv6")), *_sets(place.peers), f" chain hurt {{ {what} }}"]
     for name, hook, end in ways:
         lines.append(f" chain {name} {{ type filter hook {hook} priority -300;")
         lines += [f"  {rule}" for rule in _picked(place, how.get("between", "peers"), end)]
@@ -52,8 +86,9 @@ def _verdict(how: dict[str, Any]) -> str:
         )
     elif "loss" in how:
         acts = [f"numgen random mod {PARTS} < {round(how['loss'] * PARTS)} counter drop"]
-    else:
-        acts = [f"counter meta priority set {CLASS}"]
+    else:  # what shares its network with others is not narrowed by a queue: what is too much is dropped
+        rate = max(1, round(how["rate"]))
+        acts = [f"limit rate over {rate} bytes/second burst {max(3000, rate // 10)} bytes counter drop"]
     chosen = (
         [f"meta l4proto {{ tcp, udp }} {one}{act}" for act in acts for one in (only, other)]
         if ports
@@ -62,7 +97,7 @@ def _verdict(how: dict[str, Any]) -> str:
     return " ".join(f"{one};" for one in chosen)
 
 
-def _picked(place: Place, between: str, end: str) -> list[str]:
+def _picked(place: Place, between: str, end: str, verdict: str = "goto hurt") -> list[str]:
     """Rules that send what is meant to the chain `hurt`; `end` is at which end the others are: s or d."""
     here = "d" if end == "s" else "s"
     found = [] if place.loopback else [f'{"iifname" if end == "s" else "oifname"} "lo" return;']
@@ -86,15 +121,16 @@ def _picked(place: Place, between: str, end: str) -> list[str]:
             "clients": f"{word} {end}addr != @peers{version} ",
         }
         found += [
-            f"meta nfproto ipv{version} meta nfproto @live {others.get(between, '')}{one}goto hurt;"
+            f"meta nfproto ipv{version} meta nfproto @live {others.get(between, '')}{one}{verdict};"
             for one in only_here
         ]
     return found
 
 
-def _live(seconds: float) -> str:
+def _live(seconds: float, kind: str, names: Sequence[str]) -> str:
     left = f"{max(1, round(seconds * 1000))}ms"
-    return f" set live {{ type nf_proto; flags timeout; elements = {{ ipv4 timeout {left}, ipv6 timeout {left} }} }}"
+    elements = ", ".join(f"{name} timeout {left}" for name in names)
+    return f" set live {{ type {kind}; flags timeout; elements = {{ {elements} }} }}"
 
 
 def _sets(peers: Sequence[str]) -> list[str]:

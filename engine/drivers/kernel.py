@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from engine import processes
 from engine.capabilities import Captured, Family, Pids, ReadBack, Shaping
 from engine.drivers import Driver, control
-from engine.drivers._kernel_rules import Place, rules
+from engine.drivers._kernel_rules import SHAPED, Place, Shaper, rules
 from engine.errors import EngineError, Refused, Unreachable
-from engine.host import networks, nft
+from engine.host import networks, nft, shaping
 from engine.target import Node, split_address
 from engine.text import listed
 
@@ -28,7 +28,7 @@ class Kernel(Driver):
     def cannot(self, capability: type) -> str:
         if why := networks.cannot_change() or nft.absent():
             return why
-        return _no_netem() if capability is Shaping else ""
+        return _no_netem() if capability is Shaping and "netem" not in shaping.kinds() else ""
 
     def refusal(self, node: Node) -> str:
         own = control(node)
@@ -58,25 +58,37 @@ class Kernel(Driver):
         }  # fmt: skip
 
     def disturb_packets(self, captured: Captured, mark: str, how: dict[str, Any], until: float) -> None:
-        body = rules(_place(captured, how), how, until - time.time())
+        place = _place(captured, how)
+        shaped = bool(SHAPED & set(how)) and not captured["shared"]
+        _refuse_shape(captured["name"], how, shaped)
         if not (entry := networks.path(captured["namespace"])):
             raise Unreachable(f"The network of {captured['name']} is gone.", "It may have ended.")
-        networks.inside(entry, lambda: nft.make(mark, body))
+
+        def work() -> None:
+            shaper = None
+            nft.refuse_foreign(mark)
+            if shaped:
+                devices = shaping.make(mark, how)
+                shaper = Shaper(f"{shaping.handle(mark) << 16 | 2:#x}", shaping.device(mark), tuple(devices))
+            nft.make(mark, rules(place, how, until - time.time(), shaper))
+
+        networks.inside(entry, work)
 
     def undisturb_packets(self, captured: Captured, mark: str) -> None:
         if entry := networks.path(captured["namespace"]):
-            networks.inside(entry, lambda: nft.drop(mark))
+            networks.inside(entry, lambda: _drop(mark))
 
     def undisturbed(self, captured: Captured, mark: str) -> ReadBack:
         name = captured["name"]
         if not (entry := networks.path(captured["namespace"])):
             return ReadBack(True, f"the network of {name} is gone, and its rules with it")
-        found = networks.inside(entry, lambda: nft.read(mark))
-        if found is not None and not nft.is_ours(found, mark):
+        tables, left = networks.inside(entry, lambda: (nft.read(mark), shaping.left(mark)))
+        if not all(nft.is_ours(one, mark) for one in tables):
             return ReadBack(None, f"nftables has a table {nft.table_of(mark)} that chaosboard did not make")
-        if found is not None:
-            return ReadBack(False, f"nftables still has the table {nft.table_of(mark)} for {name}")
-        return ReadBack(True, "nftables has no rule of it any more")
+        if tables or left:
+            what = [f"the table {nft.table_of(mark)}"] * bool(tables) + left
+            return ReadBack(False, f"{listed(what)} is still in the network of {name}")
+        return ReadBack(True, "the kernel has no rule of it any more")
 
 
 def _no_netem() -> str:
@@ -84,6 +96,23 @@ def _no_netem() -> str:
         "netem is missing in this kernel, so nothing is delayed, doubled or changed in it; the link proxy (give "
         "the node an upstream address) or the switch of the lab does that instead."
     )
+
+
+def _drop(mark: str) -> None:
+    nft.drop(mark)
+    shaping.drop(mark)
+
+
+def _refuse_shape(name: str, how: dict[str, Any], shaped: bool) -> None:
+    if shaping.NETEM & set(how) and not shaped:
+        raise Refused(
+            f"{name} shares its network with others, and all of them would be delayed.",
+            "Give it a network namespace of its own, or an upstream address for the link proxy.",
+        )
+    if how.get("distribution", "uniform") != "uniform" and how.get("jitter"):
+        raise Refused("The kernel varies a delay uniformly only.", "Leave the distribution out.")
+    if shaped and "htb" not in shaping.kinds():
+        raise Refused("This kernel has no htb, so that nothing is narrowed in it.", "Use the link proxy.")
 
 
 def _pids(node: Node) -> list[int]:

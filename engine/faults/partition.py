@@ -1,6 +1,6 @@
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ from engine.faults import Aim, Piece, listed, others
 from engine.faults._link import _PacketFault
 from engine.parameters import param
 from engine.target import Node, Target
-from engine.topology import BY_HAND, CLIENTS, KINDS, Cuts, Topology
+from engine.topology import BY_HAND, CLIENTS, KINDS, Cuts, Pair, Topology, topology_of
 
 _LINES = {
     "both": "cut {} off from {}",
@@ -109,9 +109,18 @@ class Partition(_PacketFault):
                 found.add(str(error))
         return sorted(found)
 
+    def _cut(self, nodes: Sequence[str], target: Target) -> tuple[Pair, ...]:
+        """The links of these nodes that are cut; none where there is nobody to be cut from."""
+        topology = topology_of(replace(self, nodes=list(nodes)))
+        try:
+            return tuple(sorted(topology.cuts(target, None, random.Random(0)))) if topology else ()
+        except Refused:
+            return ()
+
     def aim(self, target: Target, leader: str | None, dice: random.Random) -> Aim:
         if not self.by_links:
-            return super().aim(target, leader, dice)
+            aim = super().aim(target, leader, dice)
+            return replace(aim, links=self._cut(aim.nodes, target))
         cuts = self._links.cuts(target, leader, dice)
         names = [node.name for node in target.nodes]
         nodes = tuple(name for name in names if name in _ends(cuts))

@@ -63,38 +63,59 @@ def comment(mark: str) -> str:
     return f"{_OURS} {mark}"
 
 
-def read(mark: str) -> str | None:
-    """The table of `mark` as `nft list table` tells it; None where there is none."""
-    try:
-        return order(f"list table inet {table_of(mark)}")
-    except EngineError as error:
-        if _GONE in str(error):
-            return None
-        raise
+FAMILIES = ("inet", "netdev")
+
+
+def read(mark: str) -> list[str]:
+    """The tables of `mark`, as `nft list table` tells them: one of each family at most."""
+    found = []
+    for family in FAMILIES:
+        try:
+            found.append(order(f"list table {family} {table_of(mark)}"))
+        except EngineError as error:
+            if _GONE not in str(error):
+                raise
+    return found
 
 
 def is_ours(found: str, mark: str) -> bool:
     return f'comment "{comment(mark)}"' in (line.strip() for line in found.splitlines()[:3])
 
 
-def make(mark: str, body: str) -> None:
-    """Makes the table of `mark`; one that is there already is made anew. Raises Refused where it is foreign."""
-    name, found = table_of(mark), read(mark)
-    if found is not None and not is_ours(found, mark):
+def make(mark: str, bodies: dict[str, str]) -> None:
+    """Makes the tables of `mark`, by family; those that are there already are made anew.
+
+    Raises Refused where one is foreign.
+    """
+    refuse_foreign(mark)
+    name = table_of(mark)
+    anew = "".join(f"delete table {_family(one)} {name}\n" for one in read(mark))
+    tables = [
+        f'table {family} {name} {{\n comment "{comment(mark)}"\n{body}\n}}\n'
+        for family, body in bodies.items()
+    ]
+    order(anew + "".join(tables))
+
+
+def refuse_foreign(mark: str) -> None:
+    if not all(is_ours(one, mark) for one in read(mark)):
         raise Refused(
-            f"There is a table {name} in nftables that chaosboard did not make.", "See `nft list tables`."
+            f"There is a table {table_of(mark)} in nftables that chaosboard did not make.",
+            "See `nft list tables`.",
         )
-    anew = f"delete table inet {name}\n" if found is not None else ""
-    order(f'{anew}table inet {name} {{\n comment "{comment(mark)}"\n{body}\n}}\n')
+
+
+def _family(table: str) -> str:
+    return table.split()[1]
 
 
 def drop(mark: str) -> None:
-    """Deletes the table of `mark` where it is ours; that there is none is no error."""
-    found = read(mark)
-    if found is None or not is_ours(found, mark):
-        return
-    try:
-        order(f"delete table inet {table_of(mark)}")
-    except EngineError as error:
-        if _GONE not in str(error):
-            raise
+    """Deletes the tables of `mark` that are ours; that there are none is no error."""
+    for one in read(mark):
+        if not is_ours(one, mark):
+            continue
+        try:
+            order(f"delete table {_family(one)} {table_of(mark)}")
+        except EngineError as error:
+            if _GONE not in str(error):
+                raise

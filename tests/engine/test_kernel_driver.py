@@ -4,10 +4,13 @@ rules are read from nftables."""
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -20,12 +23,13 @@ from engine.capabilities import Packets, Shaping
 from engine.drivers.kernel import Kernel
 from engine.errors import Refused
 from engine.faults import Fault
+from engine.faults.bandwidth import Bandwidth
 from engine.faults.loss import Loss
 from engine.faults.partition import Partition
 from engine.host import networks, nft
 from engine.target import Node, Target
 from engine.topology import Topology
-from tests.networks import Network, Space, entering, need_networks, network, reaches, seen, tables
+from tests.networks import Network, Space, entering, need_networks, network, reaches, run, seen, tables
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -240,6 +244,111 @@ def test_nodes_that_share_a_network_are_not_cut_from_one_another(state: Path) ->
     peer = Node("b", "127.0.0.1:10")
     with pytest.raises(Refused):
         undo.prepare(state, "r", "f0", "partition", Partition(between="peers"), here, 10, peers=[peer])
+
+
+def test_it_works_without_root_in_a_user_namespace(tmp_path: Path) -> None:
+    need_networks()
+    where = tempfile.mkdtemp(prefix="chaosboard-")
+    os.chmod(where, 0o777)
+    argv = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--net",
+        sys.executable,
+        "-m",
+        "tests.engine.in_a_user_namespace",
+    ]
+    try:
+        done = subprocess.run(
+            [*another_user(), *argv, where], capture_output=True, text=True, check=False, cwd=ROOT,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "HOME": where},
+        )  # fmt: skip
+    finally:
+        shutil.rmtree(where)
+    assert done.stdout.splitlines() == ["cut [('n1', 'n2')]", "healed ['clean'] []", "left ['', '']"], (
+        done.stderr
+    )
+
+
+def another_user() -> list[str]:
+    """A command before one that is to run as somebody without rights, who can read this interpreter all the same."""
+    if os.geteuid() != 0:
+        return []
+    python = Path(sys.base_prefix)
+    closed = next((p for p in reversed(python.parents) if not p.stat().st_mode & 0o001), None)
+    lines = ["true"]
+    if closed:
+        lines = [
+            "there=$(mktemp -d)", f"mount --bind {python} $there", f"mount -t tmpfs -o mode=755 none {closed}",
+            f"mkdir -p {python}", f"mount --move $there {python}", "rmdir $there",
+        ]  # fmt: skip
+    become = 'exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"'
+    script = " && ".join([*lines, become])
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
+
+
+def test_a_node_is_narrowed_towards_its_peers_only_and_both_ways(
+    net: Network, target: Target, state: Path
+) -> None:
+    one, two, three = net.spaces
+    inject(state, target, Bandwidth(nodes=["n1"], rate=100_000.0, between="peers"), "bandwidth")
+    try:
+        for sender, receiver in ((two, one), (one, three)):
+            assert 50_000 < speed(sender, receiver, 100_000) < 150_000
+        assert speed(two, three, 4_000_000) > 1_000_000
+        assert speed(net.hub, one, 4_000_000) > 1_000_000
+    finally:
+        assert [healed.state for healed in undo.heal_all(state)] == ["clean"]
+    assert speed(two, one, 4_000_000) > 1_000_000
+    assert "chaosboard" not in run(one.path, "ip", "-d", "link")
+    assert "htb" not in run(one.path, "tc", "qdisc")
+
+
+def speed(sender: Space, receiver: Space, count: int) -> float:
+    """Bytes a second, over a fresh connection."""
+    server = networks.inside(receiver.path, lambda: socket.create_server((receiver.address, 9)))
+    mouth = networks.inside(sender.path, lambda: socket.create_connection((receiver.address, 9), 5))
+    ear, _ = server.accept()
+    with server, ear:
+        start = time.monotonic()
+        thread = threading.Thread(target=lambda: (mouth.sendall(b"x" * count), mouth.close()))
+        thread.start()
+        got = 0
+        while data := ear.recv(65536):
+            got += len(data)
+        thread.join()
+        return got / (time.monotonic() - start)
+
+
+def test_a_foreign_queueing_discipline_is_refused_and_left_alone(
+    net: Network, target: Target, state: Path
+) -> None:
+    space = net.spaces[0]
+    run(
+        space.path,
+        "tc",
+        "qdisc",
+        "add",
+        "dev",
+        "eth0",
+        "root",
+        "tbf",
+        "rate",
+        "1gbit",
+        "burst",
+        "1mb",
+        "limit",
+        "1mb",
+    )
+    try:
+        with pytest.raises(Refused, match=r"queueing discipline already \(tbf\)"):
+            inject(state, target, Bandwidth(nodes=["n1"], between="peers"), "bandwidth")
+        assert "tbf" in run(space.path, "tc", "qdisc", "show", "dev", "eth0")
+        assert undo.records(state) == []
+        assert tables(space) == ""
+    finally:
+        run(space.path, "tc", "qdisc", "del", "dev", "eth0", "root")
 
 
 def test_a_partition_of_etcd_in_namespaces_elects_another_leader(net: Network, tmp_path: Path) -> None:

@@ -39,12 +39,21 @@ def test_what_never_went_again_says_so() -> None:
 
 def test_what_passed_all_the_time_says_so() -> None:
     (row,) = rows(n1="..........")
-    assert told({**FAULT, "traffic": [row]}) == ["traffic to n1 passed while it was there"]
+    assert told({**FAULT, "traffic": [row]}) == ["traffic to n1 was passing when it was taken back"]
 
 
 def test_what_went_again_before_the_read_back_is_not_later_than_it() -> None:
     (row,) = rows({**FAULT, "healing_at": 0.35, "healed_at": 0.55}, n1="..xx.....")
     assert (row["resumed_at"], row["after"]) == (0.401, 0.0)
+    assert told({**FAULT, "traffic": [row]}) == [
+        "traffic to n1 went again at 0.40 s ± 51.0 ms, before it was read back as gone at 0.48 s"
+    ]
+
+
+def test_several_that_were_passing_are_told_in_one_sentence() -> None:
+    fault = {**FAULT, "nodes": ["n1", "n2"]}
+    found = rows(fault, n1="..........", n2="..........")
+    assert told({**fault, "traffic": found}) == ["traffic to n1 and n2 was passing when it was taken back"]
 
 
 def test_a_fault_that_was_never_seen_to_be_gone_has_no_such_times() -> None:
