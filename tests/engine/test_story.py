@@ -133,3 +133,10 @@ def test_the_nemesis_of_a_history_says_when_it_hurt(tmp_path: Path) -> None:
     path = tmp_path / "history.jsonl"
     path.write_text('{"process": "nemesis", "type": "info", "f": "kill", "value": "n1", "time": 7}\n')
     assert [(w["start"], w["end"]) for w in windows(path)] == [(7, None)]
+
+
+def test_a_line_with_nothing_but_a_type_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "h.jsonl"
+    path.write_text('{"type": "invoke"}\n')
+    with pytest.raises(BadInput, match="line 1, history: process must be a whole number"):
+        read(path)
