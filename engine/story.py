@@ -81,7 +81,7 @@ def _story(finding: dict[str, Any], seen: Witness, zero: int, more: int) -> Stor
     name = anomaly(kind)
     return Story(
         kind, name.title, name.means, list(_sentences(finding, seen, moment)),
-        [_operation(op, zero) for op in seen.operations], (start - zero) / 1e9, (end - zero) / 1e9,
+        [_operation(op, zero) | _found(op, finding) for op in seen.operations], (start - zero) / 1e9, (end - zero) / 1e9,
         seen.culprits, finding.get("cycle", []), finding.get("rules_out", []), finding.get("key"), more,
     )  # fmt: skip
 
@@ -104,6 +104,16 @@ def _operation(op: Shown, zero: int) -> dict[str, Any]:
         "error": op.get("error", ""), "steps": steps,
         "start": (op["invoked"] - zero) / 1e9, "end": None if end is None else (end - zero) / 1e9,
     }  # fmt: skip
+
+
+def _found(op: Shown, finding: dict[str, Any]) -> dict[str, Any]:
+    """Of a read of all elements only the one counts that the finding is about."""
+    if "element" not in finding or not isinstance(op["result"], list | tuple) or op["type"] != "ok":
+        return {}
+    what, times = value(finding["element"]), sum(one == finding["element"] for one in op["result"])
+    there = f"no {what}" if not times else f"with {what}" if times == 1 else f"{what} {times} times"
+    many = count(len(op["result"]), "element")
+    return {"label": f"read → {many}, {there}", "told": f"read {many}, {there}"}
 
 
 def _moments(zero: int, start: int, end: int) -> Moment:

@@ -1,6 +1,7 @@
 // A timeline of operations: what is under the pointer or the focus in words, and zoom.
 
 const NICE = [1, 2, 5, 10]
+const THIN = 0.25 // percent: what is shorter is still seen
 
 const percent = (value) => `${value.toFixed(3)}%`
 const number = (element, name) => (element.dataset[name] === undefined ? Infinity : Number(element.dataset[name]))
@@ -34,7 +35,7 @@ export class Lanes {
 
   tell(bar) {
     if (bar === undefined) return
-    this.detail.textContent = bar ? `#${bar.dataset.index}, ${bar.getAttribute('aria-label')}` : this.plain
+    this.detail.textContent = bar ? `#${bar.dataset.index} ${bar.getAttribute('aria-label')}` : this.plain
     this.figure.querySelectorAll('.bar.chosen').forEach((other) => other.classList.remove('chosen'))
     bar?.classList.add('chosen')
   }
@@ -70,7 +71,7 @@ export class Lanes {
       const end = item.dataset.e === undefined ? (item.matches('.band') ? 200 : 100) : this.at(number(item, 'e'))
       const rect = item.querySelector('rect')
       rect.setAttribute('x', percent(x))
-      rect.setAttribute('width', percent(Math.max(end - x, 0)))
+      rect.setAttribute('width', percent(Math.max(end - x, item.matches('.bar') ? THIN : 0)))
       const text = item.querySelector('text')
       if (text && item.matches('.bar')) this.label(text, x, item.dataset.e === undefined ? x : end)
       else if (text) text.setAttribute('x', percent(Math.max(x, 0)))

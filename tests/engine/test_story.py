@@ -95,6 +95,9 @@ def test_a_lost_element_is_told_with_the_last_read_that_had_it(tmp_path: Path) -
     assert [op["process"] for op in story["operations"]] == [4, 5, 7]
     assert story["culprits"] == [4]
     assert story["sentences"][0] == "At 1 ms client 4 was told that 8814 was added."
+    assert [op["label"] for op in story["operations"]] == [
+        "add 8814 → ok", "read → 1 element, with 8814", "read → 0 elements, no 8814",
+    ]  # fmt: skip
     assert story["sentences"][-1] == "Nobody had taken 8814 away: it is lost."
 
 
