@@ -24,6 +24,9 @@ NAMES = {
     "stale": Anomaly(
         "A read that was too old", "It was answered from a copy that lacked what was already acknowledged."
     ),
+    "stale read": Anomaly(
+        "A read that was too old", "It was answered from a copy that had fallen further behind than allowed."
+    ),
     "resurrected": Anomaly(
         "Something was gone, and came back", "One copy of the data lacked for a while what others had shown."
     ),

@@ -101,7 +101,7 @@ def _quick(events: list[Any]) -> dict[str, Any] | None:
             return None
         if max(map(max, (found[n] for n in ("process", "index", "time") if n in found))) >= MOST:
             return None
-    except (KeyError, TypeError, IndexError):
+    except (KeyError, TypeError, IndexError, ValueError):
         return None
     return found
 

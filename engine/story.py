@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from engine import wording
@@ -60,7 +60,20 @@ def _chosen(findings: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def tell(history: History, finding: dict[str, Any], zero: int, more: int = 0) -> Story:
-    seen = witness(history, finding)
+    """A finding of a shape that is not foreseen is told plainly: words must never cost a verdict."""
+    try:
+        seen = witness(history, finding)
+        return _story(finding, seen, zero, more)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
+        bare: dict[str, Any] = {
+            name: finding[name] for name in ("operations", "why", "rules_out") if name in finding
+        }
+        plain = _story(bare, witness(history, bare), zero, more)
+        name = anomaly(finding.get("kind", ""))
+        return replace(plain, kind=finding.get("kind", ""), title=name.title, means=name.means)
+
+
+def _story(finding: dict[str, Any], seen: Witness, zero: int, more: int) -> Story:
     times = [t for op in seen.operations for t in (op["invoked"], op["completed"]) if t is not None]
     start, end = min(times, default=zero), max(times, default=zero)
     moment = _moments(zero, start, end)
@@ -68,9 +81,18 @@ def tell(history: History, finding: dict[str, Any], zero: int, more: int = 0) ->
     name = anomaly(kind)
     return Story(
         kind, name.title, name.means, list(_sentences(finding, seen, moment)),
-        [_operation(op, zero) for op in seen.operations], (start - zero) / 1e9, (end - zero) / 1e9,
+        [_operation(op, zero) | _found(op, finding) for op in seen.operations], (start - zero) / 1e9, (end - zero) / 1e9,
         seen.culprits, finding.get("cycle", []), finding.get("rules_out", []), finding.get("key"), more,
     )  # fmt: skip
+
+
+def story_of(finding: dict[str, Any]) -> dict[str, Any]:
+    """Of a finding alone, as the event `violation` has it: the times of its operations are seconds."""
+    operations = [
+        op | {name: None if op[name] is None else round(op[name] * 1e9) for name in ("invoked", "completed")}
+        for op in finding.get("operations", [])
+    ]
+    return tell(History([]), finding | {"operations": operations}, 0).to_dict()
 
 
 def _operation(op: Shown, zero: int) -> dict[str, Any]:
@@ -82,6 +104,16 @@ def _operation(op: Shown, zero: int) -> dict[str, Any]:
         "error": op.get("error", ""), "steps": steps,
         "start": (op["invoked"] - zero) / 1e9, "end": None if end is None else (end - zero) / 1e9,
     }  # fmt: skip
+
+
+def _found(op: Shown, finding: dict[str, Any]) -> dict[str, Any]:
+    """Of a read of all elements only the one counts that the finding is about."""
+    if "element" not in finding or not isinstance(op["result"], list | tuple) or op["type"] != "ok":
+        return {}
+    what, times = value(finding["element"]), sum(one == finding["element"] for one in op["result"])
+    there = f"no {what}" if not times else f"with {what}" if times == 1 else f"{what} {times} times"
+    many = count(len(op["result"]), "element")
+    return {"label": f"read → {many}, {there}", "told": f"read {many}, {there}"}
 
 
 def _moments(zero: int, start: int, end: int) -> Moment:

@@ -14,6 +14,7 @@ PAD = 0.06  # of the window, on both sides
 TICKS = 5  # at most
 LETTERS = 44  # of a label
 LEAST = 1e-6  # s
+THIN = 0.25  # percent: what is shorter is still seen
 
 
 @dataclass(frozen=True)
@@ -129,9 +130,9 @@ def _bar(story: dict[str, Any], op: dict[str, Any], row: int, scale: _Scale, anc
     ]
     return Bar(
         op["index"], anchors[op["index"]], " ".join(kind for kind in kinds if kind), _percent(x),
-        _percent(max(until - x, 0.0)), label, _percent(x if left or open_ else until),
+        _percent(max(until - x, THIN)), label, _percent(x if left or open_ else until),
         "start" if left or (open_ and x < 60) else "end", row * ROW + 14, row * ROW + 19, op["start"],
-        None if open_ else op["end"], f"client {op['process']}, {times(op)}: {op['told']}",
+        None if open_ else op["end"], f"{label}: client {op['process']} {op['told']}; {times(op)}",
     )  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """Stories with their drawings, for whichever page shows them. Pure: nothing is read from a table."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from apps.histories.cycle import Circle, circle
@@ -24,14 +25,17 @@ class Told:
     rows: list[dict[str, Any]]
     still_holds: list[str]
     rules_out: list[str]
+    again: bool = False  # one of the same kind stands before it
 
 
 def told(
-    stories: list[dict[str, Any]], windows: list[dict[str, Any]] = (), whole: float | None = None
-) -> list[Told]:  # type: ignore[assignment]
+    stories: list[dict[str, Any]], windows: Sequence[dict[str, Any]] = (), whole: float | None = None
+) -> list[Told]:
     """`windows`: label, start, end in seconds on the same axis as the stories."""
     used: set[int] = set()
-    return [_told(f"story-{i}", story, list(windows), whole, used) for i, story in enumerate(stories, 1)]
+    found = [_told(f"story-{i}", story, list(windows), whole, used) for i, story in enumerate(stories, 1)]
+    kinds = [one.story["kind"] for one in found]
+    return [replace(one, again=kinds[i] in kinds[:i]) for i, one in enumerate(found)]
 
 
 def _told(

@@ -47,7 +47,7 @@ def judge(history: History, heard: Heard) -> dict[str, Any]:
     if child.returncode == BAD_INPUT:
         told = [line.removeprefix("error: ") for line in words if line.startswith("error: ")]
         raise Unreadable("\n".join(told) or "it could not be read")
-    return _answer(history, out, ended, child.returncode, allowed)
+    return _answer(history, out, ended, child.returncode, words, allowed)
 
 
 def _command(history: History) -> list[str]:
@@ -79,15 +79,20 @@ def _follow(child: "subprocess.Popen[str]", words: list[str], heard: Heard, dead
         return True
 
 
-def _answer(history: History, out: Path, ended: bool, status: int, allowed: float) -> dict[str, Any]:
+def _answer(
+    history: History, out: Path, ended: bool, status: int, words: list[str], allowed: float
+) -> dict[str, Any]:
     if not ended:
         return _undecided(history, f"not decided within {allowed:.0f} s; a longer limit may decide it")
     try:
         found = json.loads(out.read_bytes())
     except ValueError:
-        return _undecided(
-            history, f"the judge ended with {status} before it had a verdict, perhaps for want of memory"
+        why = (
+            "perhaps for want of memory"
+            if status < 0
+            else f"saying: {words[-1].strip() if words else 'nothing'}"
         )
+        return _undecided(history, f"the judge ended with {status} before it had a verdict, {why}")
     kept = {**found, "findings": found["findings"][:MOST_FINDINGS], "found": len(found["findings"])}
     return kept | {"windows": windows(history.file), "zero": found.get("zero", 0)}
 
@@ -95,7 +100,7 @@ def _answer(history: History, out: Path, ended: bool, status: int, allowed: floa
 def _undecided(history: History, headline: str) -> dict[str, Any]:
     answer = {
         "verdict": "unknown", "spec": history.spec, "headline": headline, "findings": [], "stories": [],
-        "found": 0, "windows": [], "zero": 0,
+        "found": 0, "windows": [], "zero": 0, "operations": None, "duration": None, "seconds": None,
     }  # fmt: skip
     write_json(history.directory / "result.json", answer)
     return answer

@@ -6,8 +6,9 @@ from typing import Any
 
 from apps.histories import figures
 from apps.runs.models import Run
+from engine.story import story_of
 
-SHOWN = ("interval", "fault", "leader", "phase", "run")
+SHOWN = ("interval", "fault", "leader", "phase", "run", "violation")
 COMPARED = 20  # earlier runs
 
 # A run that ended before there was anything to judge has a report as well: it says so.
@@ -104,6 +105,26 @@ def consistency(result: dict[str, Any]) -> list[figures.Told]:
     """What the checkers found, told and drawn on the run's own axis of time."""
     stories = [story for check in result["checks"] for story in check.get("stories", [])]
     return figures.told(stories, figures.fault_windows(result["faults"]), result["duration"])
+
+
+def first_violation(run: Run) -> figures.Told | None:
+    """What the checks told while the run went on, with the faults until now."""
+    event = run.events.filter(kind="violation").order_by("n").first()
+    if event is None:
+        return None
+    story = story_of(event.data)
+    return figures.told([story], _faults_so_far(run), max(event.at, story["end"]))[0]
+
+
+def _faults_so_far(run: Run) -> list[dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for event in run.events.filter(kind="fault").exclude(data__state="planned").order_by("n"):
+        fault = found.setdefault(event.data["id"], {"line": event.data["line"], "injected_at": event.at})
+        if event.data["state"] in ("injecting", "active"):
+            fault["injected_at"] = event.at
+        if event.data["state"] == "clean":
+            fault["healed_at"] = event.at
+    return figures.fault_windows(list(found.values()))
 
 
 def context(run: Run) -> dict[str, Any]:

@@ -11,5 +11,6 @@ __all__ = ["app_name", "urlpatterns"]
 urlpatterns = [
     *runs,
     path("runs/<int:pk>/report/", views.report, name="report"),
+    path("runs/<int:pk>/violation/", views.violation, name="violation"),
     path("runs/<int:pk>/report.json", views.report_json, name="report_json"),
 ]

@@ -1,4 +1,4 @@
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET
 
@@ -22,3 +22,12 @@ def report_json(request: HttpRequest, pk: int) -> HttpResponse:
     if not run.done:
         return JsonResponse({"error": f"run {pk} is not over: {run.state}, {run.phase}"}, status=409)
     return JsonResponse(pages.report(run))
+
+
+@require_GET
+def violation(request: HttpRequest, pk: int) -> HttpResponse:
+    """The first violation of the data, as a part of the live page."""
+    told = pages.first_violation(get_object_or_404(ALL, pk=pk))
+    if told is None:
+        raise Http404
+    return render(request, "histories/_story.html", {"told": told})

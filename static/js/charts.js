@@ -103,14 +103,25 @@ export class Charts {
       yaxis: { range: [0, 1], visible: false, fixedrange: true },
       yaxis2: { ...grid, overlaying: 'y', side: 'left', ...yaxis },
       shapes: this._now(),
-      annotations: labels ? this._labels() : [],
+      annotations: labels ? [...this._labels(), ...this._violated()] : [],
     }
   }
 
+  /** The moment of now, and that of the first violation of the data. */
   _now() {
-    if (!this.live || this.ledger.over || !this.ledger.at) return []
-    const line = { color: this.palette.blue, width: 1.5 }
-    return [{ type: 'line', xref: 'x', yref: 'paper', x0: this.ledger.at, x1: this.ledger.at, y0: 0, y1: 1, line }]
+    const upright = (at, line) => ({ type: 'line', xref: 'x', yref: 'paper', x0: at, x1: at, y0: 0, y1: 1, line })
+    const { violation } = this.ledger
+    const found = violation ? [upright(violation.at, { color: this.palette.red, width: 2, dash: 'dash' })] : []
+    if (!this.live || this.ledger.over || !this.ledger.at) return found
+    return [...found, upright(this.ledger.at, { color: this.palette.blue, width: 1.5 })]
+  }
+
+  _violated() {
+    const { violation } = this.ledger
+    if (!violation) return []
+    const late = violation.at > this.end * 0.7
+    const font = { color: this.palette.red, size: 11, weight: 600 }
+    return [{ x: violation.at, y: 0, xref: 'x', yref: 'paper', xanchor: late ? 'right' : 'left', yanchor: 'bottom', xshift: late ? -4 : 4, showarrow: false, text: 'the data is wrong', font }]
   }
 
   _bands() {

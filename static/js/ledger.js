@@ -14,6 +14,7 @@ export class Ledger {
     this.lanes = new Map()
     this.facts = new Map()
     this.totals = { good: 0, total: 0, ok: 0, fail: 0, info: 0 }
+    this.violation = null
     this.verdict = null
     this.over = false
   }
@@ -75,6 +76,11 @@ export class Ledger {
 
   _fact(data) {
     this.facts.set(data.name, data)
+  }
+
+  /** Only the first: the others follow from it, or are told by the verdict. */
+  _violation(data, at) {
+    this.violation ??= { ...data, at }
   }
 
   _verdict(data) {

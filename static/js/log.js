@@ -9,6 +9,7 @@ const WRITERS = {
   fault: (data) => (data.state === 'planned' ? null : [faultClass(data.state), `${data.line}: ${data.state}`, data.text === data.line ? '' : data.text]),
   leader: (data) => ['', leaderText(data)],
   note: (data) => [{ warn: 'warn-text', error: 'bad-text' }[data.level] ?? '', data.text],
+  violation: (data) => ['bad-text', `the data is wrong: ${data.why || data.kind}`],
   fact: (data) => ['ok-text', data.text],
   verdict: (data) => [data.verdict === 'violated' ? 'bad-text' : 'strong', `${data.verdict}: ${data.headline}`],
 }

@@ -1,11 +1,12 @@
 // The live page of a run: everything on it is drawn from the numbered events.
 import { Charts } from './charts.js'
 import { Ledger } from './ledger.js'
+import { Lanes } from './lanes.js'
 import { EventLog } from './log.js'
 import { RunMap } from './run-map.js'
 import { EventSocket } from './socket.js'
 import { Timeline } from './timeline.js'
-import { count, label, make, percent, pill } from './words.js'
+import { count, label, make, moment, percent, pill } from './words.js'
 
 const page = JSON.parse(document.getElementById('run-data').textContent)
 const byId = (id) => document.getElementById(id)
@@ -15,6 +16,7 @@ const timeline = new Timeline(byId('timeline'), ledger)
 const charts = new Charts(byId('charts'), ledger, { live: true })
 const map = new RunMap(byId('map-card'), ledger)
 const fresh = []
+let drawn = false
 let heardAt = performance.now()
 let connected = false
 let socket = null
@@ -37,6 +39,7 @@ function show() {
   showFacts()
   showVerdict()
   map.draw()
+  showViolation()
   byId('waiting').hidden = ledger.intervals.length > 0 || ledger.over
   if (ledger.run) charts.request()
   document.body.dataset.lastEvent = String(ledger.last)
@@ -75,6 +78,7 @@ function showFacts() {
   if (attempted) {
     rows.push(row('Operations', make('b', '', count(totals.ok)), make('span', 'muted', ' ok '), `${count(totals.fail)} failed, ${count(totals.info)} unknown`))
   }
+  if (ledger.violation) rows.push(row('Data', make('b', 'bad-text', 'wrong'), make('span', 'muted', ` first seen at ${moment(ledger.violation.at)}`)))
   if (ledger.lanes.size) rows.push(row('Leader', make('b', '', leader ?? 'none')))
   for (const [fault, begun, times] of ledger.steps) {
     const text = fault.text && ![fault.state, fault.line].includes(fault.text) ? make('small', 'muted block-text', fault.text) : ''
@@ -95,6 +99,23 @@ function showVerdict() {
   const link = make('a', 'btn primary', 'Open the report')
   link.href = place.dataset.report
   place.replaceChildren(pill(verdict.verdict), make('div', 'grow strong', ending + verdict.headline), link)
+}
+
+/** The server draws it as it does in the report; where it does not answer, the event log has the words. */
+async function showViolation() {
+  if (!ledger.violation || drawn) return
+  drawn = true
+  const place = byId('violation')
+  try {
+    const answer = await fetch(place.dataset.from)
+    if (!answer.ok) throw new Error(answer.statusText)
+    const part = new DOMParser().parseFromString(await answer.text(), 'text/html')
+    place.querySelector('div').replaceChildren(...part.body.childNodes)
+    place.hidden = false
+    place.querySelectorAll('.lanes').forEach((figure) => new Lanes(figure))
+  } catch {
+    setTimeout(() => { drawn = false; showViolation() }, 2000)
+  }
 }
 
 function tell(word, text) {

@@ -7,13 +7,18 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.template.loader import render_to_string
 
 from apps.reports import exports, pages
 from apps.runs import services, transitions
 from apps.runs.models import Injection, Run
+from engine.check import own_checker
 from engine.events import Event
+from engine.history import read as read_history
+from engine.story import stories
 from tests.apps import factories
 
+HISTORIES = Path(__file__).parents[2] / "engine" / "histories"
 pytestmark = pytest.mark.django_db
 
 
@@ -154,3 +159,55 @@ def test_when_it_was_gone_and_when_traffic_went_again_are_told_as_two_times(clie
     assert sentence in client.get(f"/runs/{run.pk}/report/").content.decode()
     assert sentence in exports.as_html(run)
     assert json.loads(exports.as_json(run))["faults"][0]["traffic"] == [again]
+
+
+def violated_story() -> dict[str, Any]:
+    history = read_history(HISTORIES / "register/old-value-again.violated.jsonl")
+    return stories(history, own_checker("register").check(history).findings)[0]
+
+
+def test_a_violation_is_told_and_drawn_with_the_fault_in_the_report_and_in_its_file() -> None:
+    check = {
+        "name": "linearizable",
+        "verdict": "violated",
+        "headline": "no order",
+        "stories": [violated_story()],
+    }
+    fault = {"line": "cut n1", "injected_at": 0.002, "healed_at": 0.006, "nodes": ["n1"], "state": "clean"}
+    run = finished(stored=result(verdict="violated", checks=[check], faults=[fault], duration=0.01))
+    (told,) = pages.context(run)["told"]
+    assert [band.label for band in told.timeline.bands] == ["cut n1"]
+    html = render_to_string("runs/report.html", pages.context(run))
+    assert "although client 1 had already been told that 2 was written" in html
+    assert 'id="op-6"' in html
+    assert "client 1 had already been told that 2 was written" in exports.as_html(run)
+
+
+def test_the_first_violation_is_drawn_while_the_run_goes_on(client, django_user_model) -> None:
+    ada = django_user_model.objects.create_user("ada")
+    client.force_login(ada, backend="django.contrib.auth.backends.ModelBackend")
+    run = services.claim(factories.run().pk)
+    assert client.get(f"/runs/{run.pk}/violation/").status_code == 404
+    op = {"index": 0, "process": 1, "type": "ok", "f": "write", "value": 9, "result": 9}
+    ops = [
+        op | {"invoked": 1.0, "completed": 1.1},
+        op
+        | {
+            "index": 2,
+            "process": 3,
+            "f": "read",
+            "value": None,
+            "result": 7,
+            "invoked": 1.2,
+            "completed": 1.3,
+        },
+    ]
+    transitions.store(run, [
+        Event(1, 0.9, "fault", {"id": "f0", "fault": "pause", "line": "pause n1", "nodes": ["n1"], "state": "active",
+                                "text": ""}),
+        Event(2, 1.3, "violation", {"checker": "linearizable", "kind": "not linearizable", "why": "", "operations": ops}),
+    ])  # fmt: skip
+    html = client.get(f"/runs/{run.pk}/violation/").content.decode()
+    assert "Client 3 read 7 at 1.3000 s, although client 1 had already been told that 9 was written" in html
+    assert "pause n1" in html
+    assert "<html" not in html
