@@ -1,20 +1,19 @@
 """The first violation in the history of a run, told while it goes on."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from engine.checkers import Checker
 from engine.live import Finding, Live
+from engine.recorded import Tail
 
 
 class Alarm:
     """Follows the history that the load writes, on behalf of all checkers that can judge it as it grows."""
 
     def __init__(self, checkers: dict[str, Checker], path: Path) -> None:
-        self._path, self._offset = path, 0
+        self._tail = Tail(path)
         watchers = {name: watcher for name, one in checkers.items() if (watcher := one.live())}
         self._lives = {name: Live(watcher) for name, watcher in watchers.items()}
 
@@ -23,7 +22,7 @@ class Alarm:
         if not self._lives:
             return None
         try:
-            events = list(self._new())
+            events = list(self._tail.read())
             found = [(name, one) for name, live in self._lives.items() for one in _told(live, events, final)]
         except Exception:  # a run goes on without its alarm; whatever is wrong, the judge says so at the end
             self._lives = {}
@@ -32,18 +31,6 @@ class Alarm:
             return None
         self._lives = {}
         return min(found, key=lambda one: certain(one[1]))
-
-    def _new(self) -> Iterator[dict[str, Any]]:
-        """Each line once and never half."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except FileNotFoundError:
-            return
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        yield from map(orjson.loads, whole.splitlines())
 
 
 def _told(live: Live, events: Iterable[dict[str, Any]], final: bool) -> list[Finding]:

@@ -12,15 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
-from engine import jepsen, jsonl
-from engine.clock import now_ns
+from engine import jepsen, jsonl, recorded
 from engine.columns import NEVER, Columns, Table, column
 from engine.pairing import pair
 from engine.samples import Outcome
 
-FORMATS = ("auto", "jsonl", "edn")
+FORMATS = ("auto", "arrow", "jsonl", "edn")
 
 
 @dataclass(slots=True)
@@ -115,10 +113,23 @@ def read(path: Path, format: str = "auto") -> History:
 
     `format` is one of FORMATS. In JSON Lines a torn last line is left out.
     """
+    if format == "arrow" or (format == "auto" and _is_arrow(path)):
+        return History(columns=recorded.read(path))
     data = path.read_bytes()
     if format == "auto":
         format = "jsonl" if _is_jsonl(path, data) else "edn"
     return History(columns=pair(jsonl.read(data) if format == "jsonl" else jepsen.read(data)))
+
+
+def in_run(directory: Path) -> Path | None:
+    """The history of a run, as it is recorded now or was before; None where its workload never began."""
+    names = (recorded.NAME, "history.jsonl")
+    return next((directory / name for name in names if (directory / name).exists()), None)
+
+
+def _is_arrow(path: Path) -> bool:
+    with path.open("rb") as file:
+        return path.suffix == ".arrows" or file.read(4) == b"\xff\xff\xff\xff"
 
 
 def _is_jsonl(path: Path, data: bytes) -> bool:
@@ -126,32 +137,3 @@ def _is_jsonl(path: Path, data: bytes) -> bool:
     if path.suffix in (".edn", ".jsonl", ".json"):
         return path.suffix != ".edn"
     return re.match(rb"\s*(\[\s*\{|\{\s*:|[(#;])", data) is None
-
-
-class Writer:
-    """Numbers and writes events; nothing is on disk before `flush`."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("ab", buffering=0)
-        self._buffer = bytearray()
-        self._index = 0
-
-    def add(self, process: int | str, type_: str, f: str, value: Any, error: str = "") -> int:
-        """Returns the time that it wrote."""
-        time = now_ns()
-        event = {
-            "index": self._index, "time": time, "process": process, "type": type_, "f": f, "value": value,
-        }  # fmt: skip
-        if error:
-            event["error"] = error
-        self._buffer += orjson.dumps(event) + b"\n"
-        self._index += 1
-        return time
-
-    def flush(self) -> None:
-        while self._buffer:
-            del self._buffer[: self._file.write(self._buffer)]
-
-    def close(self) -> None:
-        self.flush()
-        self._file.close()

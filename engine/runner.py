@@ -24,7 +24,7 @@ from engine.target import Node, Target
 from engine.text import seconds
 
 TICK = 0.02  # seconds between two looks at what is due
-TELL = 0.25  # seconds between two batches of events
+TELL = 0.05  # seconds between two batches of events
 STEADY = 1.0  # seconds for which it must be steady before anything is hurt
 SETTLE = 15.0  # seconds in which that must be seen
 FINAL_READ = 25.0  # seconds for the workload to end and read back

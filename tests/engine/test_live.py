@@ -17,6 +17,7 @@ from engine.checkers.sessions import Sessions
 from engine.checkers.set import Set
 from engine.history import History, Op
 from engine.live import Live
+from engine.recorded import Writer
 from engine.samples import Outcome
 from engine.verdict import Verdict
 from tests.engine import tiny
@@ -108,19 +109,16 @@ def test_times_that_run_backwards_are_left_to_the_end() -> None:
 
 
 def test_a_run_tells_of_the_first_violation_while_its_history_grows(tmp_path: Path) -> None:
-    path = tmp_path / "history.jsonl"
+    path = tmp_path / "history.arrows"
     alarm = Alarm({"linearizable": Linearizable("register"), "bank": REGISTRY.get("bank")()}, path)
     assert alarm.look() is None  # nothing is written yet
-    lines = [
-        f'{{"index": {i}, "time": {i}, "process": 0, "type": "{kind}", "f": "{f}", "value": {value}}}\n'
-        for i, (kind, f, value) in enumerate(
-            (("invoke", "write", 1), ("ok", "write", 1), ("invoke", "read", "null"), ("ok", "read", "null"))
-        )
-    ]
-    path.write_text("".join(lines)[:-20])  # the last line is torn
-    assert alarm.look() is None
-    path.write_text("".join(lines))
+    writer = Writer(path)
+    begun, _ = writer.invoke(0, "write", None, 1, 0)
+    writer.end(begun, 0, OK, "write", None, 1)
+    begun, _ = writer.invoke(0, "read", None, None, 0)
+    ended = writer.end(begun, 0, OK, "read", None, None)
+    writer.close()
     assert alarm.look() is None  # what comes at the same time would be concurrent
     told = alarm.look(final=True)
     assert told
-    assert (told[0], certain(told[1]), alarm.look()) == ("linearizable", 3, None)
+    assert (told[0], certain(told[1]), alarm.look()) == ("linearizable", ended, None)
