@@ -8,6 +8,7 @@ import numpy as np
 from engine.checkers import Checker, shown
 from engine.checkers._core import Core, core
 from engine.checkers._live import Registers
+from engine.checkers._needed import in_words, needed
 from engine.checkers._order import order
 from engine.checkers._search import first_failure, search
 from engine.checkers._zones import Words, Zones, zones
@@ -141,6 +142,8 @@ class _Judging:
         finding["why"] = _why(found)
         finding["operations"] = [shown(step.op, maybe=step.maybe) for step in found.steps]
         finding["from"], finding["to"] = min(s.start for s in sure), max(s.end for s in sure)
+        if lacking := needed(self.spec, found):
+            finding["needed"] = in_words(lacking)
         if self.checker.certify:
             finding["certified"] = _confirmed(self.spec, found)
         self.findings.append(finding)
