@@ -1,6 +1,7 @@
 """Histories for the bench: right by making, each operation taking effect at a moment between its start and its end."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,17 @@ def register(count: int, keys: int, clients: int = 20, info: float = 0.0, wrong:
     return _columns(
         ["read", "write"], f, key, names, np.where(write, number, NONE), result, values, times, pending
     )
+
+
+def versions(count: int, keys: int, clients: int = 20, wrong: bool = False) -> Columns:
+    """The same with three values again and again, and the version of each answer."""
+    c = register(count, keys, clients, wrong=wrong)
+    answered = c.result.copy()
+    three = Table()
+    three.codes([0, 1, 2])
+    few = np.where(answered == NONE, NONE, answered % 3 + 1)
+    asked = np.where(c.value == NONE, NONE, c.value % 3 + 1)
+    return replace(c, value=asked, result=few, values=three, version=answered)
 
 
 def _last_written(key: Ints, write: Any, number: Ints) -> Ints:

@@ -4,6 +4,7 @@ The peer is the search of Wing, Gong and Lowe in plain Python on the same histor
 seconds. Porcupine, Knossos and Elle come from neither PyPI, npm nor Debian, so no figure of theirs is here.
 """
 
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,12 +18,26 @@ from bench import _histories, _plain
 from engine.checkers.linearizable import Linearizable
 from engine.checkers.list_append import ListAppend
 from engine.checkers.queue import Queue
+from engine.checkers.versions import Versions
 from engine.columns import Columns
 from engine.history import History, read
 from engine.replay import steps
 from engine.specs import REGISTRY as SPECS
 from engine.verdict import Judgement, Verdict
 
+LARGEST = """
+import resource, sys, time
+from bench import _histories
+from engine.checkers.linearizable import Linearizable
+from engine.history import History
+columns = _histories.register({count}, 1000)
+start = time.perf_counter()
+word = Linearizable("register").check(History(columns=columns)).verdict.word
+seconds = time.perf_counter() - start
+used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(f"{{seconds:.2f}} s ({{word}}), {{used:.2f}} GiB with the making of the history; at most 4 GiB")
+sys.exit(used > 4 or word != "held")
+"""
 PATIENCE = 10.0
 PEER = "plain Python search"
 
@@ -121,6 +136,43 @@ def transactions(share: float) -> bool:
     return good
 
 
+def versions(share: float) -> bool:
+    """Values that repeat, judged by the versions that the store told."""
+    count = int(10**6 * share)
+    good = True
+    for wrong in (False, True):
+        columns = _histories.versions(count, 1000, wrong=wrong)
+        name = f"register {count:,} operations of three values, by versions{', wrong' if wrong else ''}"
+        good &= judged(name, columns, Versions("register"), Verdict.VIOLATED if wrong else Verdict.HELD)
+    return good
+
+
+def growth(share: float) -> bool:
+    """Time against size: tenfold operations in about tenfold time, and the most within 4 GiB."""
+    print(
+        "  operations   register 1,000 keys      by versions            queue      list-append   (ns an operation)"
+    )
+    for size in (10**4, 10**5, 10**6):
+        count = int(size * share)
+        made: list[tuple[Any, Columns]] = [
+            (Linearizable("register"), _histories.register(count, 1000)),
+            (Versions("register"), _histories.versions(count, 1000)),
+            (Queue(), _histories.queue(count // 2)),
+            (ListAppend(), _histories.list_append(min(count, 10**5))),
+        ]
+        times = [best(lambda c=c, k=k: k.check(History(columns=c)))[0] / len(c) * 1e9 for k, c in made]  # type: ignore[misc]  # bound as it is
+        print(f"{count:>12,}" + "".join(f"{time:>18,.0f}" for time in times), flush=True)
+    return _largest(int(10**7 * share))
+
+
+def _largest(count: int) -> bool:
+    """In a process of its own, so that its memory is its own."""
+    argv = [sys.executable, "-c", LARGEST.format(count=count)]
+    done = subprocess.run(argv, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
+    print(f"register {count:,} operations: ours {done.stdout.strip() or done.stderr[-300:]}", flush=True)
+    return done.returncode == 0
+
+
 def reading(share: float) -> bool:
     """JSON Lines of a register, beside orjson alone on the same lines."""
     count = int(10**6 * share)
@@ -152,7 +204,7 @@ def _write(path: Path, c: Columns) -> None:
 
 
 def main(share: float) -> int:
-    parts = (registers, small, searches, queues, transactions, reading)
+    parts = (registers, small, searches, queues, versions, transactions, growth, reading)
     right = [part(share) for part in parts]
     return 0 if all(right) else 1
 

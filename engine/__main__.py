@@ -132,6 +132,8 @@ def _in_words(event: Event) -> str:
     if event.kind == "leader":
         sees = f"sees {data['sees'] or 'no leader'}" if data["reachable"] else "does not answer"
         return f"{data['node']} {sees}"
+    if event.kind == "violation":
+        return f"{data['kind']}: {data['why']}"
     return str(data["text"]) if event.kind in ("note", "fact") else ""
 
 

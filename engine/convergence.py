@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from engine.columns import NEVER
 from engine.history import History
 from engine.samples import Outcome
@@ -85,10 +87,15 @@ class _Following:
 
 
 def looks_of(history: History) -> list[Look]:
-    """The reads of a history that tells which node answered; times in monotonic ns."""
+    """Of a history that tells which node answered: reads that began when all changes of their key had ended,
+    so that replicas owe the same answer. Times in monotonic ns.
+    """
     c = history.columns
     if c.node is None:
         return []
     names = [name for name in ("read", "get") if c.fs.known(name) >= 0]
-    rows = c.named(*names) & (c.outcome == Outcome.OK) & (c.node > 0) & (c.completed != NEVER)
+    changes = ~c.named("read", "get") & (c.outcome != Outcome.FAIL)
+    last = np.full(len(c.keys), -NEVER, np.int64)
+    np.maximum.at(last, c.key[changes], np.where(c.completed == NEVER, c.invoked, c.completed)[changes])
+    rows = c.named(*names) & (c.outcome == Outcome.OK) & (c.node > 0) & (c.invoked > last[c.key])
     return [Look(op.completed or 0, op.node, op.key, op.result) for op in history.at(rows.nonzero()[0])]

@@ -8,6 +8,7 @@ from typing import Any
 
 from engine import recovery, samples, text
 from engine.consistency import checked
+from engine.convergence import convergence, looks_of
 from engine.events import Event, read
 from engine.expectations import clean, expectations
 from engine.experiment import Experiment, SteadyState
@@ -159,6 +160,7 @@ def judge(directory: Path, *, ending: str = "finished", reason: str = "") -> dic
         "recovery": figures,
         "phases_measured": _phases_measured(run, main),
         **_leadership(run),
+        "convergence": _convergence(run),
         "operations": operations,
         "checks": [c.to_dict() for c in checks],
         "expectations": [j.to_dict() for j in [*expected, back]],
@@ -282,6 +284,24 @@ def _checks(run: Recorded) -> tuple[list[Judgement], dict[str, Any] | None]:
     if path is None:
         return [Judgement(name, Verdict.UNKNOWN, "the workload never began", "", "unknown")], None
     return checked(run.experiment, path, run.at, run.zero)
+
+
+def _convergence(run: Recorded) -> dict[str, Any] | None:
+    """When all nodes answered the same again after the last healing, where the history can tell."""
+    healed = [b for _, b in run.windows]
+    if run.history is None or not healed or None in healed:
+        return None
+    found = convergence(looks_of(run.history), max(b for b in healed if b is not None))
+    if found is None:
+        return None
+    differed = [{**one, "until": one["until"] and run.at(int(one["until"]))} for one in found.differed]
+    return {
+        "healed_at": run.at(int(found.healed)),
+        "at": None if found.at is None else run.at(int(found.at)),
+        "took": None if found.took is None else found.took / 1e9,
+        "nodes": found.nodes,
+        "differed": differed,
+    }
 
 
 # The sentence

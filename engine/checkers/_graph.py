@@ -45,6 +45,13 @@ class Graph:
         keys = np.full(number, -1, np.int64) if key is None else key[good]
         self._parts.append((source[good], target[good], np.full(number, kind, np.int64), keys))
 
+    def mark(self) -> int:
+        """For `back_to`, which takes away the edges that were added since."""
+        return len(self._parts)
+
+    def back_to(self, mark: int) -> None:
+        del self._parts[mark:]
+
     def fresh(self, number: int) -> Ints:
         """So many new nodes that are no transactions."""
         self.nodes += number

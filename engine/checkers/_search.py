@@ -42,8 +42,9 @@ def search(
             try:
                 next(one)
             except StopIteration as ended:
-                if ended.value.possible is not None:
-                    return ended.value  # type: ignore[no-any-return]
+                found: Found = ended.value
+                if found.possible is not None:
+                    return found
                 running.remove(one)
         if time.monotonic() > deadline:
             break

@@ -55,7 +55,7 @@ def zones(c: Columns, words: Words) -> Zones:
     change = write | (cas & (c.outcome != Outcome.FAIL))
     new, old = _written(c, write, cas & change)
     rows = np.flatnonzero(change)
-    hard = _hard(c, read, write, cas, new, rows)
+    hard = _hard(c, words, read, cas, new, rows)
     times = _times(c, len(c) if cas.any() else 0)
     return _Judged(c, read, rows, new, old, times, hard).zones()
 
@@ -83,11 +83,11 @@ def _written(c: Columns, write: Bools, cas: Bools) -> tuple[Ints, Ints]:
     return new, old
 
 
-def _hard(c: Columns, read: Bools, write: Bools, cas: Bools, new: Ints, rows: Ints) -> Bools:
+def _hard(c: Columns, words: Words, read: Bools, cas: Bools, new: Ints, rows: Ints) -> Bools:
     """By key: has it a history that the algorithm is not about?"""
     hard = np.zeros(len(c.keys), bool)
-    hard[c.key[~read & ~write & ~cas & (c.outcome == Outcome.OK)]] = True  # operations of other names
-    hard[c.key[~read & ~write & ~cas & (c.outcome == Outcome.INFO)]] = True
+    if others := c.names() - {*words}:
+        hard[c.key[c.named(*others) & (c.outcome != Outcome.FAIL)]] = True
     if c.values.opaque:  # lists and objects have no code that tells which are equal
         opaque = np.zeros(len(c.values), bool)
         opaque[c.values.opaque] = True

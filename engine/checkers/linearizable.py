@@ -1,6 +1,6 @@
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -8,6 +8,8 @@ import numpy as np
 from engine.checkers import Checker, shown
 from engine.checkers._core import Core, core
 from engine.checkers._live import Registers
+from engine.checkers._needed import in_words, needed
+from engine.checkers._order import order
 from engine.checkers._search import first_failure, search
 from engine.checkers._zones import Words, Zones, zones
 from engine.checkers.versions import WORDS as VERSIONED
@@ -16,7 +18,7 @@ from engine.columns import Ints
 from engine.history import History
 from engine.live import Watcher
 from engine.parameters import param
-from engine.replay import MOST, every_order, rejects, steps
+from engine.replay import MOST, Step, every_order, rejects, steps
 from engine.samples import Outcome
 from engine.specs import REGISTRY as SPECS
 from engine.specs import Spec, refuse_others
@@ -140,6 +142,8 @@ class _Judging:
         finding["why"] = _why(found)
         finding["operations"] = [shown(step.op, maybe=step.maybe) for step in found.steps]
         finding["from"], finding["to"] = min(s.start for s in sure), max(s.end for s in sure)
+        if lacking := needed(self.spec, found):
+            finding["needed"] = in_words(lacking)
         if self.checker.certify:
             finding["certified"] = _confirmed(self.spec, found)
         self.findings.append(finding)
@@ -154,9 +158,11 @@ class _Judging:
         easy = np.array([k for k in np.unique(self.c.key).tolist() if k not in done], np.int64)
         for _, rows in self._rows_of(easy) if self.spec.keyed else ():
             found = steps(self.spec, self.history.at(rows))
-            answer = search(self.spec, found, self.deadline)
-            if answer.possible:
-                self._replayed(rejects(self.spec, found, answer.order or []))
+            known = order(_plain(found))
+            if known is None:
+                known = search(self.spec, found, self.deadline).order
+            if known is not None:
+                self._replayed(rejects(self.spec, found, known))
 
     def _replayed(self, rejected: str) -> None:
         if rejected:
@@ -179,6 +185,12 @@ class _Judging:
         if self.checker.certify:
             headline += f"; certified by replay for {self.proven:,} of {count(keys, 'key')}"
         return self.checker._judgement(Verdict.HELD, headline, [])
+
+
+def _plain(found: list[Step]) -> list[Step]:
+    """Of a kv the gets and puts as reads and writes."""
+    words = {"get": "read", "put": "write"}
+    return [replace(s, call=(words[s.call[0]], *s.call[1:])) if s.call[0] in words else s for s in found]
 
 
 def _why(found: Core) -> str:

@@ -37,7 +37,8 @@ class CasRegister(Spec):
     def step(self, state: State, call: Call) -> State | _Illegal:
         f, value = call[:2]
         if f == "write":
-            return value  # type: ignore[no-any-return]
+            written: State = value
+            return written
         if f == "not":
             return state if state != value else ILLEGAL
         if state != value:

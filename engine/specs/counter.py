@@ -21,7 +21,8 @@ class Counter(Spec):
     def step(self, state: State, call: Call) -> State | _Illegal:
         assert isinstance(state, int | float)
         if call[0] == "add":
-            return state + call[1]  # type: ignore[no-any-return]
+            after: State = state + call[1]
+            return after
         return state if state == call[1] else ILLEGAL
 
     def _number(self, op: Op, value: object) -> int | float:

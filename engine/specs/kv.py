@@ -36,7 +36,8 @@ class Kv(Spec):
         if f == "get":
             return state if state == value else ILLEGAL
         if f == "put":
-            return value  # type: ignore[no-any-return]
+            written: State = value
+            return written
         return f"{'' if state is None else state}{value}"
 
     def _change(self, op: Op) -> Call:

@@ -26,5 +26,6 @@ class Register(Spec):
     def step(self, state: State, call: Call) -> State | _Illegal:
         f, value = call
         if f == "write":
-            return value  # type: ignore[no-any-return]
+            written: State = value
+            return written
         return state if state == value else ILLEGAL

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.__main__ import main
+from engine.specs import REGISTRY as SPECS
 
 HISTORIES = Path(__file__).parent / "histories"
 
@@ -58,7 +59,7 @@ def test_json_is_one_object_with_a_counterexample(check: Check) -> None:
     assert [op["index"] for op in finding["operations"]] == [0, 1]
 
 
-@pytest.mark.parametrize("spec", sorted(path.name for path in HISTORIES.iterdir()))
+@pytest.mark.parametrize("spec", sorted(path.name for path in HISTORIES.iterdir() if path.name in SPECS))
 def test_every_verdict_can_be_certified(check: Check, spec: str) -> None:
     for path in sorted((HISTORIES / spec).glob("*.jsonl")):
         status, out, _ = check(

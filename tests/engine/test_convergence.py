@@ -34,11 +34,13 @@ def test_what_differed_only_before_the_healing_does_not_count() -> None:
     assert found == Converged(4, 6, ["a", "b"], [])
 
 
-def test_the_looks_of_a_history_are_its_reads_that_name_a_node() -> None:
+def test_the_looks_of_a_history_name_a_node_and_begin_when_all_is_written() -> None:
     ops = [
         Op(0, 0, "write", 1, "k", 0, 1, Outcome.OK, 1, node="a"),
         Op(2, 0, "read", None, "k", 2, 3, Outcome.OK, 1, node="b"),
         Op(4, 0, "read", None, "k", 4, 5, Outcome.OK, 1),
         Op(6, 0, "read", None, "k", 6, None, Outcome.INFO, node="b"),
+        Op(8, 0, "read", None, "j", 7, 8, Outcome.OK, 3, node="a"),
+        Op(10, 0, "write", 4, "j", 8, 9, Outcome.OK, 4, node="a"),
     ]
     assert looks_of(History(ops)) == [Look(3, "b", "k", 1)]

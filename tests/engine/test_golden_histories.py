@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from engine.check import own_checker
+from engine.checkers import REGISTRY as CHECKERS
 from engine.history import read
+from engine.specs import REGISTRY as SPECS
 from engine.verdict import Verdict
 
 FOLDER = Path(__file__).parent / "histories"
@@ -18,7 +20,8 @@ def name(path: Path) -> str:
 
 @pytest.mark.parametrize("path", FILES, ids=name)
 def test_it_is_judged_as_its_name_says(path: Path) -> None:
-    checker = own_checker(path.parent.name)
+    name = path.parent.name
+    checker = own_checker(name) if name in SPECS else CHECKERS.get(name)()
     found = checker.check(read(path))
     assert found.verdict is Verdict.of(path.suffixes[-2].removeprefix("."))
     assert bool(found.findings) == (found.verdict is Verdict.VIOLATED)

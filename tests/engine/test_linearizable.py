@@ -172,3 +172,32 @@ def test_huge_times_and_many_keys_are_judged_as_small_ones(seed: int) -> None:
         op.invoked *= 1 << 58
         op.completed = None if op.completed is None else op.completed * (1 << 58)
     assert Linearizable("cas-register").check(History(history.ops)).verdict is before
+
+
+def test_a_violation_tells_what_could_have_been_answered() -> None:
+    (finding,) = (
+        Linearizable("register").check(calls(("write", 1, 1), ("write", 2, 2), ("read", None, 1))).findings
+    )
+    assert finding["needed"] == {"index": 4, "answered": 1, "possible": [2]}
+
+
+def test_what_could_have_been_answered_is_what_brute_force_accepts() -> None:
+    spec: Any = REGISTRY.get("register")()
+    compared = 0
+    for seed in range(300):
+        history = tiny.history(tiny.from_seed(seed), tiny.register, 6)
+        if not any(op.outcome is OK for op in history.ops):
+            continue
+        for finding in Linearizable("register").check(history).findings:
+            if "needed" not in finding:
+                continue
+            shown = {op["index"]: op["maybe"] for op in finding["operations"]}
+            ops = [replace(op) for op in history.ops if op.index in shown]
+            wrong = next(op for op in ops if op.index == finding["needed"]["index"])
+            for value in {None, *(op.value for op in ops if op.f == "write")}:
+                wrong.result = value
+                found = [replace(s, maybe=shown[s.op.index]) for s in steps(spec, ops)]
+                fits = every_order(spec, found) is not None
+                assert fits is (value in finding["needed"]["possible"]), seed
+                compared += 1
+    assert compared > 100
