@@ -71,7 +71,7 @@ def perform(folder: Path, node: Node, **fault: Any) -> dict[str, Any]:
             "targets": [{"name": "names", "kind": "dns", "nodes": [node.to_dict()]}],
             "steady_state": [{"probe": "dns", "every": "50ms", "timeout": "500ms",
                               "tolerance": {"availability": ">= 95%"}}],
-            "baseline": "500ms",
+            "baseline": "1s",
             "faults": [{"at": "0s", "for": "1500ms", **fault}],
             "recovery": {"timeout": "20s", "stable": "500ms"},
         }
