@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chaosboard import ports
-from chaosboard.demo.valkey import find_server
+from engine.lab.programs import VALKEY
 from engine.target import Node
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +31,7 @@ class Server(NamedTuple):
 def valkey() -> Iterator[Server]:
     port = ports.choose(1)[0]
     command = [
-        find_server(),
+        VALKEY.get(),
         "--bind",
         "127.0.0.1",
         "--port",
@@ -64,14 +64,14 @@ def _serving(name: str, command: list[str], port: int) -> Iterator[Server]:
         argv = [word.replace("{}", directory) for word in command]
         process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            _wait_for(port, process)
+            waits_for(port, process)
             yield Server(name, process.pid, Node("one", f"127.0.0.1:{port}"))
         finally:
             process.kill()
             process.wait()
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+def waits_for(port: int, process: "subprocess.Popen[bytes]") -> None:
     for _ in range(200):
         with socket.socket() as one:
             if one.connect_ex(("127.0.0.1", port)) == 0:
