@@ -166,6 +166,7 @@ def cost(rounds: int) -> bool:
 PARTS: dict[str, Callable[[int], bool]] = {
     "cost": cost,
     "accuracy": lambda _: timing.accuracy(),
+    "spread": lambda _: timing.spread(),
     "orders": lambda _: timing.orders(),
     "idle": lambda _: many.idle(),
     "leak": lambda _: many.leak(),

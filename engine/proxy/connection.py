@@ -81,7 +81,8 @@ class Connection:
                     return
                 self.http2 = http2.Session(self)
             self._begun()
-        self._user_says(mask)
+        if self.up and self.down:
+            self.up.listener(self.down)(mask)
 
     def _node_begins(self, mask: int) -> None:
         start = _peek(self.node, http2.LEAST) if mask & IN_OR_OVER else b""
@@ -89,26 +90,15 @@ class Connection:
             if http2.answers_first(start):
                 self.http2 = http2.Session(self)
             self._begun()
-        self._node_says(mask)
+        if self.up and self.down:
+            self.down.listener(self.up)(mask)
 
     def _begun(self) -> None:
-        assert self.node is not None
-        self.loop.hand_over(self.user.fileno(), self._user_says)
-        self.loop.hand_over(self.node.fileno(), self._node_says)
-
-    def _user_says(self, mask: int) -> None:
-        down, up = self.down, self.up
-        if down and down.stuck and mask & OUT:
-            down.writable()
-        if up and mask & IN_OR_OVER:
-            up.read(mask & OVER)
-
-    def _node_says(self, mask: int) -> None:
-        down, up = self.down, self.up
-        if up and up.stuck and mask & OUT:
-            up.writable()
-        if down and mask & IN_OR_OVER:
-            down.read(mask & OVER)
+        assert self.up
+        assert self.down
+        assert self.node
+        self.loop.hand_over(self.user.fileno(), self.up.listener(self.down))
+        self.loop.hand_over(self.node.fileno(), self.down.listener(self.up))
 
     def flows(self) -> tuple[Flow, ...]:
         return (self.up, self.down) if self.up and self.down else ()

@@ -9,12 +9,13 @@ Both sockets are watched for changes only. So whoever does not read to the end o
 
 import socket
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from engine.proxy import pipes
 from engine.proxy.bulk import Bulk
 from engine.proxy.chain import refit
-from engine.proxy.loop import Loop
+from engine.proxy.loop import IN_OR_OVER, OUT, OVER, Loop
 
 if TYPE_CHECKING:
     from engine.proxy.connection import Connection
@@ -55,6 +56,46 @@ class Flow:
         self.done = False  # its end has been passed on
 
     # What the sockets say
+
+    def listener(self, other: "Flow") -> Callable[[int], None]:
+        """Takes what is told of the source: that there is something to read, or that `other` may write to it.
+
+        Most of what there is to do is to pass a small message on, undisturbed. So that is done right here.
+        """
+        side, receive, send = self.side, self._receive, self._send
+
+        def hear(mask: int) -> None:
+            if other.stuck and mask & OUT:
+                other.writable()
+            if not mask & IN_OR_OVER:
+                return None
+            if (
+                mask & OVER or self.chain or self.stuck or self.bulk is not None or self.ended
+                or self.version != side.version
+            ):  # fmt: skip
+                return self.read(mask & OVER)
+            try:
+                size = receive(_BUFFER)
+            except OSError as error:
+                return None if isinstance(error, BlockingIOError) else self.connection.abort()
+            if not size:
+                return self.finish()
+            side.received += size
+            try:
+                sent = send(_VIEW[:size])
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                return self.connection.abort()
+            side.sent += sent
+            if sent < size:
+                self._keep(bytes(_VIEW[sent:size]))
+                self.unread = True
+            elif size == SIZE:
+                self._splice()
+            return None
+
+        return hear
 
     def read(self, over: int) -> None:
         """The source has something; where `over` is true its end is near, so it is read to the end."""

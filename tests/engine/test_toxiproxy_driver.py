@@ -20,9 +20,9 @@ from engine.target import Node
 from tests.proxies import Proxy, running, serve
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Proxy]:
-    with running(tmp_path / "toxiproxy") as found:
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+    with running(tmp_path_factory.mktemp("toxiproxy")) as found:
         yield found
 
 
