@@ -60,6 +60,22 @@ def check(target: Target, timeout: float = 2.0) -> Inspection:
     return Inspection(tuple(seen), leader)
 
 
+def glance(target: Target, timeout: float = 2.0) -> list[dict[str, Any]]:
+    """The same without what could be done to it, which takes longer to find out than to ask: of each node
+    name, reachable, answer and leads (None where no node tells who leads)."""
+    looks = asyncio.run(_look_at_all(target, timeout))
+    leading, known = _leader(target, looks), any(look.view for look in looks)
+    return [
+        {
+            "name": node.name,
+            "reachable": look.reachable,
+            "answer": look.answer,
+            "leads": (node.name == leading) if known else None,
+        }
+        for node, look in zip(target.nodes, looks, strict=True)
+    ]
+
+
 def leader(target: Target, timeout: float = 2.0) -> str | None:
     """The name of the node that most nodes take for the leader; None where nobody leads."""
     return _leader(target, asyncio.run(_look_at_all(target, timeout)))

@@ -73,7 +73,7 @@ def _look(target: EngineTarget) -> dict[str, Any]:
         if node.upstream:
             with suppress(EngineError):
                 drivers.REGISTRY.get("link")().prepare(node)
-    return inspect.check(target).to_dict()
+    return {"nodes": inspect.glance(target)}
 
 
 @contextmanager

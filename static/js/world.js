@@ -38,11 +38,13 @@ function places(boxes, width) {
   let bottom = 8
   if (wide && levels.length) {
     const tall = Math.max(...levels.map((level) => level.reduce((sum, one) => sum + one.height + GAP.y, -GAP.y)))
-    let x = 8
+    const spare = width - 16 - levels.reduce((sum, level) => sum + Math.max(...level.map((one) => one.width)), 0)
+    const gap = Math.min(spare / Math.max(levels.length - 1, 1), 220)
+    let x = 8 + Math.max(0, (spare - gap * (levels.length - 1)) / 2)
     for (const level of levels) {
       let y = 8 + (tall - level.reduce((sum, one) => sum + one.height + GAP.y, -GAP.y)) / 2
       for (const one of level) { Object.assign(one, { x, y }); y += one.height + GAP.y }
-      x += Math.max(...level.map((one) => one.width)) + GAP.x
+      x += Math.max(...level.map((one) => one.width)) + gap
     }
     bottom += tall + GAP.y
   } else for (const level of levels) bottom = flow(level, bottom, width)
@@ -111,7 +113,7 @@ function draw(again = false) {
   const known = new Set(services.map((service) => service.id))
   cy.batch(() => {
     cy.elements().remove()
-    cy.add(boxes.map(({ service }) => ({ group: 'nodes', data: { id: `service ${service.id}`, label: service.name, url: service.url }, classes: `service ${service.state}${service.cuts.length ? ' cutting' : ''}` })))
+    cy.add(boxes.map(({ service }) => ({ group: 'nodes', data: { id: `service ${service.id}`, label: service.name, url: service.url, width: 1, height: 1 }, classes: `service ${service.state}${service.cuts.length ? ' cutting' : ''}` })))
     for (const one of boxes) cy.add(one.drawn.map(({ offset, ...drawn }) => ({ ...drawn, position: { x: one.x + offset.x, y: one.y + offset.y } })))
     cy.add(boxes.flatMap(links))
     cy.add(services.flatMap((service) => service.needs.filter((pk) => known.has(pk)).map((pk) => ({
