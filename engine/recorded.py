@@ -162,7 +162,9 @@ class Tail:
                     self._taken += 1
                     yield from _events(batch)
         except (pa.ArrowInvalid, OSError):
-            self._stream = None  # not there yet, or looked at while it was being written: once more, from the start
+            self._stream = (
+                None  # not there yet, or looked at while it was being written: once more, from the start
+            )
 
     def _open(self) -> Any:
         import pyarrow as pa

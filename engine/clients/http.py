@@ -32,8 +32,13 @@ class Http(Client):
         ["400", "401", "403", "404", "405", "409", "412", "413", "422", "429"],
         help="statuses that say of a write that it certainly did not happen; any other but 2xx leaves that open",
     )
-    remove: str = param("DELETE /{key}", help="method and path that remove a key after the run; empty: it stays")
+    remove: str = param(
+        "DELETE /{key}", help="method and path that remove a key after the run; empty: it stays"
+    )
     keeps: ClassVar[frozenset[str]] = frozenset({"register", "kv"})
+    replicas: ClassVar[str] = (
+        "over HTTP every node is asked alike; leave read_from at leader, and choose a placement"
+    )
 
     def __post_init__(self) -> None:
         for name in ("read", "write", "remove"):
@@ -91,7 +96,9 @@ class _Session(Session):
         if not _good(answer):
             sure = str(answer.status) in client.fails
             raise (Failed if sure else Unknown)(f"status {answer.status}")
-        return Answer(call.value, _number(_part(_json(answer.body), client.version)) if client.version else None)
+        return Answer(
+            call.value, _number(_part(_json(answer.body), client.version)) if client.version else None
+        )
 
     def _read(self, answer: Response) -> Answer:
         client = self.kept.client

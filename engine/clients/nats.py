@@ -12,7 +12,6 @@ from engine.target import Target
 
 WHAT = ("register", "cas-register", "kv", "set", "counter")
 CONNECT = 1.0  # seconds
-WRONG_SEQUENCE = 10071  # JetStream: the last revision is another one
 REFUSED = (503, 10008, 10009)  # no leader, or not now: nothing was stored
 
 
@@ -143,12 +142,12 @@ class _Session(Session):
             if revision is None:
                 return int(await bucket.put(name, data))
             return int(await bucket.update(name, data, last=revision))
+        except nats.js.errors.KeyWrongLastSequenceError:
+            raise Failed("somebody else changed it meanwhile") from None
         except nats.js.errors.APIError as error:
             self.place.failed()
-            wrong = error.err_code == WRONG_SEQUENCE
-            sure = wrong or error.code in REFUSED or error.err_code in REFUSED
-            told = "somebody else changed it meanwhile" if wrong else _told(error)
-            raise (Failed if sure else Unknown)(told) from None
+            sure = error.code in REFUSED or error.err_code in REFUSED
+            raise (Failed if sure else Unknown)(_told(error)) from None
         except nats.js.errors.NoStreamResponseError as error:  # nobody listens: it reached no stream
             self.place.failed()
             raise Failed(_told(error)) from None
