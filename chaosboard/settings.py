@@ -197,7 +197,7 @@ CELERY_BEAT_SCHEDULE = {
     "runs": {"task": "runs.tick", "schedule": 1.0, "options": {"expires": 5}},
     "schedules": {"task": "schedules.tick", "schedule": 1.0, "options": {"expires": 5}},
     "histories": {"task": "histories.tick", "schedule": 2.0, "options": {"expires": 5}},
-    "monitors": {"task": "monitors.tick", "schedule": 5.0, "options": {"expires": 5}},
+    "monitors": {"task": "monitors.tick", "schedule": 1.0, "options": {"expires": 3}},
 }
 
 LOGGING = {
