@@ -12,7 +12,7 @@ from engine.convergence import convergence, looks_of
 from engine.events import Event, read
 from engine.expectations import clean, expectations
 from engine.experiment import Experiment, SteadyState
-from engine.follow import Lines
+from engine.lines import Lines
 from engine.history import History, in_run
 from engine.history import read as read_history
 from engine.leadership import leader_changes, split_brain

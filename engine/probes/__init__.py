@@ -38,6 +38,7 @@ class View(NamedTuple):
     me: str
     leader: str | None
     term: int | None = None  # of the leadership, where the system counts them
+    position: int | None = None  # in the log that is replicated, in bytes, where the system tells it
 
 
 class Session(ABC):

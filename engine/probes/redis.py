@@ -62,10 +62,11 @@ class _Session(Session, Leads):
         except ServerError as error:
             raise Lost(str(error)) from None
         if reply[0] == b"master":
-            return View(self.me, self.me)
+            return View(self.me, self.me, position=reply[1])
+        position = reply[4] if reply[0] == b"slave" and reply[4] >= 0 else None
         if reply[0] == b"slave" and reply[3] in (b"connected", b"sync"):
-            return View(self.me, _identity(f"{reply[1].decode()}:{reply[2]}"))
-        return View(self.me, None)
+            return View(self.me, _identity(f"{reply[1].decode()}:{reply[2]}"), position=position)
+        return View(self.me, None, position=position)
 
     async def close(self) -> None:
         await self.client.close()
