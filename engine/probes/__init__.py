@@ -48,6 +48,10 @@ class Session(ABC):
     async def look(self) -> Reading:
         """Never raises: what goes wrong is the reading. Whoever calls it keeps the time."""
 
+    async def version(self) -> str:
+        """What runs there, as `valkey 9.1.2`; "" where it does not tell. Raises WireError."""
+        return ""
+
     @abstractmethod
     async def close(self) -> None: ...
 

@@ -68,6 +68,16 @@ class _Session(Session, Leads):
             return View(self.me, _identity(f"{reply[1].decode()}:{reply[2]}"), position=position)
         return View(self.me, None, position=position)
 
+    async def version(self) -> str:
+        try:
+            reply = await self.client.exchange(encode("INFO", "server"))
+        except ServerError:
+            return ""
+        told = dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)
+        if "valkey_version" in told:
+            return f"Valkey {told['valkey_version']}"
+        return f"Redis {told['redis_version']}" if "redis_version" in told else ""
+
     async def close(self) -> None:
         await self.client.close()
 
