@@ -4,6 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from celery.schedules import crontab
+
 from chaosboard.where import BASE_DIR, STATE, env
 
 
@@ -188,7 +190,11 @@ CELERY_TASK_ACKS_LATE = False  # a run is claimed in its table; a second deliver
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "control"
-CELERY_TASK_ROUTES = {"runs.execute": {"queue": "runs"}, "histories.judge": {"queue": "runs"}}
+CELERY_TASK_ROUTES = {
+    "runs.execute": {"queue": "runs"},
+    "runs.judge_again": {"queue": "runs"},
+    "histories.judge": {"queue": "runs"},
+}
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(CHAOSBOARD_STATE / "beat")
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
@@ -197,6 +203,7 @@ CELERY_BEAT_SCHEDULE = {
     "runs": {"task": "runs.tick", "schedule": 1.0, "options": {"expires": 5}},
     "schedules": {"task": "schedules.tick", "schedule": 1.0, "options": {"expires": 5}},
     "histories": {"task": "histories.tick", "schedule": 2.0, "options": {"expires": 5}},
+    "retention": {"task": "runs.sweep", "schedule": crontab(hour=3, minute=30), "options": {"expires": 3600}},
     "monitors": {"task": "monitors.tick", "schedule": 5.0, "options": {"expires": 5}},
 }
 
