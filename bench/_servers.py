@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chaosboard import ports
-from chaosboard.demo.valkey import find_server
+from engine.lab.programs import VALKEY
 from engine.target import Node
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,7 +31,7 @@ class Server(NamedTuple):
 def valkey() -> Iterator[Server]:
     port = ports.choose(1)[0]
     command = [
-        find_server(),
+        VALKEY.get(),
         "--bind",
         "127.0.0.1",
         "--port",

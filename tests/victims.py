@@ -13,10 +13,11 @@ import httpx
 import psutil
 
 from chaosboard import ports
-from chaosboard.demo.etcd import EtcdCluster
-from chaosboard.demo.valkey import find_server
 from engine import proxy
 from engine.errors import EngineError
+from engine.lab.cluster import Cluster as Lab
+from engine.lab.programs import VALKEY
+from engine.lab.systems.etcd import Etcd
 from engine.processes import listeners
 from tests.machine import Usual, wrong_with
 from tests.waiting import until
@@ -138,7 +139,7 @@ class Store(Single):
 
     def command(self) -> list[str]:
         return [
-            find_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
+            VALKEY.get(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
             "--appendonly", "yes", "--set-proc-title", "no",
         ]  # fmt: skip
 
@@ -153,7 +154,7 @@ class Cluster(Victim):
     }  # fmt: skip
 
     def __init__(self, folder: Path) -> None:
-        self.etcd = EtcdCluster(folder / self.name, folder / "cluster-state")
+        self.etcd = Lab(Etcd(), folder / self.name, folder / "cluster-state")
         self.etcd.start()
         self.usual = {node.address: Usual.of(node.pid) for node in self.etcd.nodes if node.pid}
 
@@ -166,7 +167,7 @@ class Cluster(Victim):
 
     def look_after(self) -> None:
         for server in self.etcd.servers:
-            if not listeners(_port(server.node.address)):
+            if not listeners(_port(server.address)):
                 server.start(self.etcd.state)
         until(self.etcd.ready, 30)
 

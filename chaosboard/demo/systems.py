@@ -12,28 +12,30 @@ from pathlib import Path
 import psutil
 
 from chaosboard import processes
-from chaosboard.demo.etcd import EtcdCluster
-from chaosboard.demo.system import CannotRun, System
-from chaosboard.demo.valkey import ValkeySentinel
+from engine.lab import CannotRun
+from engine.lab.cluster import Cluster
+from engine.lab.systems import REGISTRY
 from engine.state import PART
+
+PORTS = {
+    "etcd": (23791, 23792, 23793, 23801, 23802, 23803),
+    "valkey": (23611, 23612, 23613, 23621, 23622, 23623),
+}
 
 
 class Demo:
     def __init__(self, state: Path, home: Path, url: str, say: Callable[[str], None]) -> None:
         self.state, self.home, self.url, self.say = state, home, url, say
-        self.systems: list[System] = [
-            EtcdCluster(state / "demo" / "etcd", state),
-            ValkeySentinel(state / "demo" / "valkey", state),
-        ]
+        self.systems = [_system(name, state) for name in PORTS]
         self.began = time.time()
-        self._starting: dict[Future[None], System] = {}
-        self._started: list[System] = []
+        self._starting: dict[Future[None], Cluster] = {}
+        self._started: list[Cluster] = []
         self._experiments: subprocess.Popen[bytes] | None = None
 
     def start_systems(self) -> None:
         pool = ThreadPoolExecutor(len(self.systems), "demo")
         for system in self.systems:
-            self._starting[pool.submit(system.start, system.default_ports)] = system
+            self._starting[pool.submit(system.start)] = system
         pool.shutdown(wait=False)
 
     def systems_started(self) -> bool:
@@ -77,3 +79,10 @@ class Demo:
         wait(self._starting, timeout=35)
         for system in self.systems:
             system.stop()
+
+
+def _system(name: str, state: Path) -> Cluster:
+    return Cluster(
+        REGISTRY.get(name)(), state / "demo" / name, state,
+        name=f"{name} demo", environment="demo", preferred=PORTS[name],
+    )  # fmt: skip

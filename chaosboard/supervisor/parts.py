@@ -10,10 +10,10 @@ import httpx
 import redis
 
 from chaosboard import ports
-from chaosboard.demo.valkey import find_server
 from chaosboard.supervisor.part import Part
 from engine import proxy, warden
 from engine.errors import EngineError
+from engine.lab.programs import VALKEY
 
 REDIS_CONF = """\
 bind 127.0.0.1
@@ -37,7 +37,7 @@ def bundled_redis(state: Path) -> tuple[Part, str]:
         directory / "redis.conf", REDIS_CONF.format(port=port, password=password, directory=directory)
     )
     _write_private(directory / "url", url)
-    binary = find_server()
+    binary = VALKEY.get()
     where = f"127.0.0.1:{port} ({Path(binary).name})"
     argv = (binary, str(directory / "redis.conf"))
     return Part("redis", argv, lambda _log: answers(url), where), url

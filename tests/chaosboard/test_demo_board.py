@@ -1,32 +1,37 @@
 """The demo on the board: registered once however often it starts, and honest about what cannot run."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from apps.experiments.models import Experiment
 from apps.targets.models import Node, Target
 from chaosboard.demo import board
-from chaosboard.demo.etcd import EtcdCluster
-from chaosboard.demo.system import CannotRun
 from chaosboard.demo.systems import Demo
-from chaosboard.demo.valkey import ValkeySentinel
+from engine.lab import CannotRun
+from engine.lab.cluster import Cluster
+from engine.lab.systems.etcd import Etcd
+
+
+def as_the_demo_has_them(system: Cluster) -> list[dict[str, Any]]:
+    system.name = f"{system.name.removesuffix(' demo')} demo"
+    return system.documents()
 
 
 @pytest.mark.systems
 @pytest.mark.django_db
 def test_a_second_demo_uses_what_the_first_registered(
-    etcd_cluster: EtcdCluster, valkey_sentinel: ValkeySentinel
+    etcd_cluster: Cluster, valkey_sentinel: Cluster
 ) -> None:
-    systems = {s.name: s for s in (etcd_cluster, valkey_sentinel)}
     for _ in range(2):
-        for name, system in systems.items():
-            board.register(system.documents())
-            board.experiment_for(name)
+        for system in (etcd_cluster, valkey_sentinel):
+            board.register(as_the_demo_has_them(system))
+            board.experiment_for(system.name)
     assert set(Target.objects.values_list("name", flat=True)) == {
         "etcd demo",
         "valkey demo",
-        "valkey sentinels",
+        "valkey demo sentinels",
     }
     assert [e.versions.count() for e in Experiment.objects.all()] == [1, 1]
 
@@ -34,10 +39,10 @@ def test_a_second_demo_uses_what_the_first_registered(
 @pytest.mark.systems
 @pytest.mark.django_db
 def test_a_service_of_an_earlier_demo_gets_the_addresses_of_this_one(
-    etcd_cluster: EtcdCluster, tmp_path: Path
+    etcd_cluster: Cluster, tmp_path: Path
 ) -> None:
-    board.register(etcd_cluster.documents())
-    other = EtcdCluster(tmp_path, state=tmp_path)
+    board.register(as_the_demo_has_them(etcd_cluster))
+    other = Cluster(Etcd(), tmp_path, name="etcd demo")
     try:
         other.start()
         board.register(other.documents())

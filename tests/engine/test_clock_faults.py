@@ -15,13 +15,12 @@ import pytest
 import redis
 
 from chaosboard import ports
-from chaosboard.demo.etcd import find_etcd
-from chaosboard.demo.valkey import find_server
 from engine import processes, undo
 from engine.errors import EngineError, Refused
 from engine.faults.clock_skew import ClockSkew
 from engine.faults.clock_strobe import ClockStrobe
 from engine.host import elf, faketime
+from engine.lab.programs import ETCD, VALKEY
 from engine.parameters import build
 from engine.target import Node
 from tests.engine.injecting import injected, injecting, marked
@@ -30,7 +29,7 @@ from tests.waiting import until
 HOUR = 3600.0
 NEAR = 60.0  # seconds: a clock is right or an hour off, however busy the machine is
 BEFORE: set[str] = set()
-VALKEY = (find_server(), "--port", "PORT", "--save", "", "--set-proc-title", "no")
+VALKEY = (VALKEY.get(), "--port", "PORT", "--save", "", "--set-proc-title", "no")
 TELL = """
 import http.server, os, sys, time
 class Tell(http.server.BaseHTTPRequestHandler):
@@ -216,7 +215,7 @@ def etcd(tmp_path: Path) -> Iterator[Served]:
     """Its port for peers is another one after each start."""
     url = "http://127.0.0.1:PORT"
     one = Served(
-        tmp_path, find_etcd(), "--listen-client-urls", url, "--advertise-client-urls", url,
+        tmp_path, ETCD.get(), "--listen-client-urls", url, "--advertise-client-urls", url,
         "--data-dir", str(tmp_path / "data"), "--listen-peer-urls", "http://127.0.0.1:0",
     )  # fmt: skip
     yield one
@@ -312,6 +311,6 @@ def test_an_executable_says_who_loads_it() -> None:
     assert "ld-linux" in python.interpreter
     assert any(name.startswith(("libc.", "libpython")) for name in python.needed)
     assert elf.read(__file__) is None
-    etcd = elf.read(find_etcd())
+    etcd = elf.read(ETCD.get())
     assert etcd is not None
     assert etcd.go

@@ -18,7 +18,6 @@ import psutil
 import pytest
 
 from chaosboard import ports
-from chaosboard.demo.etcd import EtcdCluster
 from engine import inspect, processes, undo
 from engine.errors import EngineError, Refused
 from engine.faults import Fault
@@ -26,6 +25,7 @@ from engine.faults.corrupt_files import CorruptFiles
 from engine.faults.full_disk import FullDisk
 from engine.faults.truncate_files import TruncateFiles
 from engine.host import backups, directories, memory_disks, mounts
+from engine.lab.cluster import Cluster
 from engine.target import Node, Target
 from tests.waiting import until
 
@@ -222,7 +222,7 @@ def test_a_node_that_may_not_forget_goes_on_with_what_it_lived_on(store: Store, 
 
 
 def test_an_etcd_member_takes_part_again_after_its_files_were_damaged(
-    etcd_cluster: EtcdCluster, state: Path
+    etcd_cluster: Cluster, state: Path
 ) -> None:
     target = Target.from_dict(etcd_cluster.document())
     leader = target.node(str(inspect.leader(target)))

@@ -9,8 +9,6 @@ from typing import Any
 import pytest
 
 from chaosboard import ports
-from chaosboard.demo.etcd import EtcdCluster
-from chaosboard.demo.valkey import ValkeySentinel, find_server
 from engine import inspect, undo
 from engine.drivers import etcd as etcd_driver
 from engine.drivers._redis import ask
@@ -21,6 +19,8 @@ from engine.faults import Fault
 from engine.faults.add_member import AddMember
 from engine.faults.detach_replica import DetachReplica
 from engine.faults.transfer_leader import TransferLeader
+from engine.lab.cluster import Cluster
+from engine.lab.programs import VALKEY
 from engine.target import Node, Target
 from tests.waiting import until
 
@@ -49,7 +49,7 @@ def begin(state: Path, kind: str, fault: Fault, node: Node) -> undo.UndoRecord:
 
 
 @pytest.fixture
-def etcd(etcd_cluster: EtcdCluster) -> Target:
+def etcd(etcd_cluster: Cluster) -> Target:
     return Target.from_dict(etcd_cluster.document())
 
 
@@ -93,7 +93,7 @@ def test_a_member_is_taken_out_by_whoever_knows_only_what_was_captured_before(
 
 
 def test_a_member_that_never_comes_raises_the_quorum_until_it_is_taken_out(
-    etcd: Target, etcd_cluster: EtcdCluster, state: Path, monkeypatch: pytest.MonkeyPatch
+    etcd: Target, etcd_cluster: Cluster, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     node, other, third = etcd.nodes
     record = begin(state, "add-member", AddMember(), node)
@@ -112,7 +112,7 @@ def test_a_member_that_never_comes_raises_the_quorum_until_it_is_taken_out(
 
 
 def test_a_voter_more_is_refused_where_it_would_take_the_majority_away(
-    etcd: Target, etcd_cluster: EtcdCluster, state: Path
+    etcd: Target, etcd_cluster: Cluster, state: Path
 ) -> None:
     mine = etcd_cluster.nodes[2]
     os.kill(int(mine.pid or 0), 9)
@@ -126,7 +126,7 @@ def test_a_voter_more_is_refused_where_it_would_take_the_majority_away(
 
 
 @pytest.fixture
-def valkey(valkey_sentinel: ValkeySentinel) -> Target:
+def valkey(valkey_sentinel: Cluster) -> Target:
     return Target.from_dict(valkey_sentinel.document())
 
 
@@ -178,7 +178,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 def _server(folder: Path, port: int) -> "subprocess.Popen[bytes]":
     folder.mkdir()
     flags = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--repl-diskless-sync-delay", "0"]
-    return subprocess.Popen([find_server(), *flags], cwd=folder, stdout=subprocess.DEVNULL)
+    return subprocess.Popen([VALKEY.get(), *flags], cwd=folder, stdout=subprocess.DEVNULL)
 
 
 def test_a_primary_that_nobody_watches_passes_its_lead_on_and_has_it_back(pair: Target, state: Path) -> None:
