@@ -21,6 +21,12 @@ EMPTY = "empty"
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(do=lambda told: told.lab(told))
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _actions(commands)
+    for one in commands.choices.values():
+        one.add_argument("--state", type=Path, default=argparse.SUPPRESS, help="the state directory")
+
+
+def _actions(commands: Any) -> None:
     one = commands.add_parser("up", help="bring a system up, each node in a network namespace of its own")
     one.add_argument("system", help=f"etcd, valkey, …, or {EMPTY}: nodes with nothing on them")
     one.add_argument("--name", help="what the lab is called; the system's name if absent")
