@@ -14,6 +14,9 @@ FULL = 0.5  # seconds' worth of packets that wait where the rate is limited; wha
 LEAST = 256 * 1024  # bytes that may always wait
 _CUT, _OTHERS = "cut", ("latency", "loss", "duplicate", "reorder", "corrupt", "rate")
 
+# Takes the time in ns and a packet, and gives what becomes of it, and when.
+Carrier = Callable[[int, bytes], Iterator[tuple[int, bytes]]]
+
 
 @dataclass(frozen=True)
 class Effect:
@@ -34,8 +37,7 @@ class Effect:
         """Whether it matters how large a packet is."""
         return bool(self.loss or self.duplicate or self.reorder or self.corrupt or self.rate)
 
-    def carrier(self) -> Callable[[int, bytes], Iterator[tuple[int, bytes]]]:
-        """What takes a packet and its time in ns, and gives what becomes of it, and when."""
+    def carrier(self) -> "Carrier":
         return _Carrier(self).carry
 
 

@@ -6,10 +6,12 @@ import fcntl
 import socket
 import struct
 
+from engine.clock import NS
 from engine.lab import namespaces
 
 _SOL_PACKET, _VNET_HDR, _QDISC_BYPASS, _IGNORE_OUTGOING = 263, 15, 20, 23
 _ETH_P_ALL = 3
+_TIMESTAMPNS, _SAID, _TIME = 35, socket.CMSG_SPACE(16), struct.Struct("qq")
 _SIOCETHTOOL = 0x8946
 _SUMS, _SCATTER, _SEGMENTS = 0x17, 0x19, 0x1F  # ETHTOOL_STXCSUM, _SSG, _STSO
 ROOM = 4 << 20  # bytes that may wait in the kernel, as far as it allows
@@ -24,6 +26,22 @@ class Port:
         self._far, self._space = far, space
         self.socket = _packets(device)
         self.fileno = self.socket.fileno()
+
+    def stamp(self, on: bool) -> None:
+        """Whether the kernel notes when each packet came."""
+        self.socket.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, int(on))
+
+    def receive(self, buffer: bytearray) -> tuple[int, int]:
+        """The size of the next packet, and when it came in ns of the wall clock, 0 where it is not known.
+
+        Raises OSError where there is none.
+        """
+        size, said, _, _ = self.socket.recvmsg_into([buffer], _SAID)
+        for _, kind, data in said:
+            if kind == _TIMESTAMPNS:
+                seconds, ns = _TIME.unpack_from(data)
+                return size, seconds * NS + ns
+        return size, 0
 
     def send(self, packet: "bytes | memoryview") -> None:
         with contextlib.suppress(OSError):  # full, or its node is gone: the packet is lost, as on a wire
