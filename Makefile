@@ -27,6 +27,7 @@ test: $(TOOLS)
 	@.ci/package stress-ng stress-ng 'the pressure faults'
 	@.ci/package systemd systemctl 'the tests of the systemd driver'
 	@.ci/package dbus dbus-daemon 'the tests of the systemd driver'
+	@.ci/package curl curl 'the tests of the link proxy'
 	@.ci/npm tests/clients
 	@BIN=$(BIN) .ci/test $(TESTS)
 

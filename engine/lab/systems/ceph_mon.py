@@ -1,0 +1,71 @@
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from engine.lab.places import Place
+from engine.lab.programs import CEPH_MON, MONMAPTOOL, Program, run
+from engine.lab.server import Server
+from engine.lab.site import Site
+from engine.lab.systems import System
+from engine.wire.ceph import ask
+
+if TYPE_CHECKING:
+    from engine.lab.cluster import Cluster
+
+FSID = "1ab00000-0000-4000-8000-000000000000"
+CONF = """\
+[global]
+fsid = {fsid}
+auth_cluster_required = none
+auth_service_required = none
+auth_client_required = none
+auth_allow_insecure_global_id_reclaim = false
+mon_initial_members = {names}
+mon_host = {addresses}
+ms_bind_msgr1 = false
+mon_data_avail_crit = 1
+mon_data_avail_warn = 2
+mon_lease = 1
+mon_election_timeout = 1
+mon_allow_pool_delete = true
+run_dir = {folder}
+admin_socket = {folder}/$name.asok
+log_file = {folder}/$id.log
+crash_dir = {folder}
+"""
+
+
+@dataclass(frozen=True)
+class CephMon(System):
+    """The monitors of a Ceph cluster, which keep its maps on Paxos."""
+
+    kinds: ClassVar[Mapping[str, str]] = {"": "ceph-mon"}
+    needs: ClassVar[tuple[Program, ...]] = (CEPH_MON, MONMAPTOOL)
+
+    def lay_out(self, site: Site) -> list[Server]:
+        rows = list(zip(self.names, site.places, [port for (port,) in site.ports(3300)], strict=True))
+        conf, monmap = site.directory / "ceph.conf", site.clear("monmap")
+        addresses = {name: f"v2:{place.host}:{port}/0" for name, place, port in rows}
+        conf.write_text(
+            CONF.format(fsid=FSID, names=",".join(addresses), folder=site.directory,
+                        addresses=",".join(f"[{one}]" for one in addresses.values()))
+        )  # fmt: skip
+        run(MONMAPTOOL.get(), "--create", "--fsid", FSID, str(monmap), "--set-min-mon-release", "16")
+        for name, address in addresses.items():
+            run(MONMAPTOOL.get(), "--addv", name, f"[{address}]", str(monmap))
+        return [self._server(site, name, place, port) for name, place, port in rows]
+
+    def _server(self, site: Site, name: str, place: Place, port: int) -> Server:
+        data = site.fresh(f"{name}.data")
+        mon = (CEPH_MON.get(), "-c", str(site.directory / "ceph.conf"), "-i", name, "--mon-data", str(data))
+        run(*mon, "--mkfs", "--monmap", str(site.directory / "monmap"))
+        return Server(name, f"{place.host}:{port}", site.directory, place, (*mon, "-f"))
+
+    def ready(self, cluster: "Cluster") -> bool:
+        states = [_status(cluster, node.name).get("state") for node in cluster.nodes]
+        return sorted(map(str, states)) == ["leader"] + ["peon"] * (self.nodes - 1)
+
+
+def _status(cluster: "Cluster", name: str) -> dict[str, Any]:
+    """`mon_status` of one monitor, asked over its admin socket; empty where it does not answer."""
+    return ask(str(cluster.directory / f"mon.{name}.asok"), "mon_status")
