@@ -34,6 +34,7 @@ test: $(TOOLS)
 	@.ci/package ceph-mon ceph-mon 'the lab'
 	@.ci/package rabbitmq-server rabbitmq-server 'the lab'
 	@.ci/package mariadb-server mariadbd 'the lab'
+	@.ci/package curl curl 'the tests of the link proxy'
 	@.ci/npm tests/clients
 	@BIN=$(BIN) .ci/test $(TESTS)
 

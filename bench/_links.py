@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from bench._servers import ROOT, _wait_for
+from bench._servers import ROOT, waits_for
 from chaosboard import ports
 from engine import proxy
 
@@ -89,7 +89,7 @@ def _configured(
         file = Path(folder, "conf")
         file.write_text(text.format(port=port, upstream=upstream, folder=folder))
         with _process(command(found, str(file))) as process:
-            _wait_for(port, process)
+            waits_for(port, process)
             yield Way(name, port, process.pid)
 
 

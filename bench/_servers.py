@@ -64,14 +64,14 @@ def _serving(name: str, command: list[str], port: int) -> Iterator[Server]:
         argv = [word.replace("{}", directory) for word in command]
         process = subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            _wait_for(port, process)
+            waits_for(port, process)
             yield Server(name, process.pid, Node("one", f"127.0.0.1:{port}"))
         finally:
             process.kill()
             process.wait()
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]") -> None:
+def waits_for(port: int, process: "subprocess.Popen[bytes]") -> None:
     for _ in range(200):
         with socket.socket() as one:
             if one.connect_ex(("127.0.0.1", port)) == 0:

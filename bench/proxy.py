@@ -20,7 +20,7 @@ import psutil
 from bench import _links as links
 from bench import _many as many
 from bench import _timing as timing
-from bench._servers import ROOT, _wait_for
+from bench._servers import ROOT, waits_for
 from chaosboard import ports
 
 SECONDS = 1.5
@@ -93,7 +93,7 @@ def redis() -> Iterator[int]:
     argv = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     with subprocess.Popen(argv, stdout=subprocess.DEVNULL) as process:
         try:
-            _wait_for(port, process)
+            waits_for(port, process)
             yield port
         finally:
             process.kill()

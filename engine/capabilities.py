@@ -62,6 +62,37 @@ class Network(Protocol):
 
 
 @runtime_checkable
+class Packets(Protocol):
+    """Disturb packet by packet what a node exchanges with others, whatever the protocol.
+
+    `peers` are other nodes. `how["between"]` says what is meant: `peers` (what it exchanges with these),
+    `clients` (with everybody but these) or `all` (with everybody); `how["direction"]` is `both`, `to-node` or
+    `from-node`. What happens is {"cut": True}, or one or several of {"latency": seconds, "jitter": seconds,
+    "distribution": "uniform|normal|pareto"}, {"loss": share}, {"duplicate": share}, {"reorder": share},
+    {"corrupt": share} and {"rate": bytes a second}, with shares from 0 to 1. `until` is epoch seconds, and is
+    enforced where the disturbance lives. Two disturbances of one node, by two marks, may be there at once.
+    """
+
+    def capture_packets(self, node: Node, peers: Sequence[Node]) -> Captured: ...
+    def disturb_packets(self, captured: Captured, mark: str, how: dict[str, Any], until: float) -> None: ...
+    def undisturb_packets(self, captured: Captured, mark: str) -> None: ...
+    def undisturbed(self, captured: Captured, mark: str) -> ReadBack: ...
+
+
+@runtime_checkable
+class Shaping(Protocol):
+    """As Packets, and `how` may be a latency, duplicates, reordering or corruption: what is held or changed.
+
+    It has the same methods, but a driver may offer Packets where it cannot do this (a kernel without netem).
+    """
+
+    def capture_packets(self, node: Node, peers: Sequence[Node]) -> Captured: ...
+    def disturb_packets(self, captured: Captured, mark: str, how: dict[str, Any], until: float) -> None: ...
+    def undisturb_packets(self, captured: Captured, mark: str) -> None: ...
+    def undisturbed(self, captured: Captured, mark: str) -> ReadBack: ...
+
+
+@runtime_checkable
 class Host(Protocol):
     """The node's host is the one on which this code runs: its files, mounts and processes are at hand."""
 
@@ -217,6 +248,7 @@ class Act(Protocol):
 
 WORDS: dict[type, str] = {
     Kill: "kill", Pause: "pause", Restart: "restart", Network: "disturb the link of",
+    Packets: "disturb the packets of", Shaping: "delay or change the packets of",
     Host: "work on the host of", Family: "find the processes of", Wrap: "change the surroundings of",
     Limit: "limit the resources of", Isolate: "take the networks of",
     Evict: "evict", Scale: "scale", Cordon: "close the machine of", Exec: "run a command in",

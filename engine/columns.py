@@ -1,8 +1,9 @@
 """A history as numpy columns, one row an operation: what checkers work on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,6 +53,53 @@ class Table:
         return len(self.values)
 
 
+class _Numbers:
+    """null, then whole numbers in their order, then whatever else came. No number is made before it is asked for."""
+
+    def __init__(self, low: int, high: int) -> None:
+        self._range, self._more = range(low, high + 1), list[Any]()
+
+    def __getitem__(self, at: int) -> Any:
+        at = int(at) + (len(self) if at < 0 else 0)
+        if at <= len(self._range):
+            return self._range[at - 1] if at else None
+        return self._more[at - 1 - len(self._range)]
+
+    def __len__(self) -> int:
+        return 1 + len(self._range) + len(self._more)
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain([None], self._range, self._more)
+
+    def append(self, value: Any) -> None:
+        self._more.append(value)
+
+
+class Span(Table):
+    """A table that begins with every whole number from one to another, coded by their distance."""
+
+    @classmethod
+    def of(cls, low: int, high: int) -> "Span":
+        found = cls(cast(list[Any], _Numbers(low, high)))
+        found._low, found._high = low, high
+        return found
+
+    _low: int = 0
+    _high: int = -1
+
+    def codes(self, found: Sequence[Any]) -> Ints:
+        return np.fromiter(map(self.code, found), np.int64, len(found))
+
+    def code(self, value: Any) -> int:
+        return value - self._low + 1 if self._has(value) else super().code(value)
+
+    def known(self, value: Any) -> int:
+        return value - self._low + 1 if self._has(value) else super().known(value)
+
+    def _has(self, value: Any) -> bool:
+        return type(value) is int and self._low <= value <= self._high
+
+
 @dataclass(frozen=True)
 class Columns:
     """Rows in the order of their calls. Times in monotonic ns; `result` is NONE where no answer came."""
@@ -71,6 +119,9 @@ class Columns:
     keys: Table
     values: Table
     errors: Table
+    version: Ints | None = None  # of the object, as the store told it with an answer; -1 where it told none
+    node: Ints | None = None  # codes of the node that was asked; None where the history names no node
+    nodes: Table = field(default_factory=Table)
 
     def __len__(self) -> int:
         return len(self.index)

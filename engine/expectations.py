@@ -1,6 +1,6 @@
 """What was expected against what was measured: one judgement each. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from engine import text
@@ -18,6 +18,7 @@ def expectations(
     judged: Mapping[str, Readings],
     operations: Mapping[str, int | None] | None,
     ending: str,
+    checks: Sequence[Judgement] = (),
 ) -> list[Judgement]:
     """`recovered` is how each probe took each fault; `raw` and `judged` are readings by probe."""
     expect, every = experiment.expect, list(recovered)
@@ -33,10 +34,23 @@ def expectations(
             found.append(_bounded(bound, [measures(r).get(bound.measure) for r in source.values()]))
     if expect.lost_writes is not None:
         found.append(_loses(expect.lost_writes, operations))
-    if expect.linearizable is not None:
-        why = "not tested: no workload of this run can show it"
-        found.append(Judgement("linearizable", Verdict.UNKNOWN, why, "yes", "not tested"))
+    if expect.linearizable:
+        found.append(_shown("linearizable", "yes", ("linearizable",), checks))
+    if expect.isolation is not None:
+        found.append(_shown("isolation", expect.isolation, ("list-append", "rw-register"), checks))
+    if expect.max_staleness is not None:
+        at_most = f"≤ {text.seconds(expect.max_staleness)}"
+        found.append(_shown("staleness", at_most, ("staleness",), checks))
     return found
+
+
+def _shown(name: str, expected: str, checkers: tuple[str, ...], checks: Sequence[Judgement]) -> Judgement:
+    """What the checker that can tell has said."""
+    told = next((check for check in checks if check.name in checkers), None)
+    if told is None:
+        why = "not tested: no workload of this run can show it"
+        return Judgement(name, Verdict.UNKNOWN, why, expected, "not tested")
+    return Judgement(name, told.verdict, told.headline, expected, told.measured or told.verdict.word)
 
 
 def _recovers(experiment: Experiment, every: list[Recovered], limit: float, *, finished: bool) -> Judgement:

@@ -21,6 +21,7 @@ from engine.probes import Probe
 from engine.rhythm import Moments, Pulse
 from engine.target import Target
 from engine.tolerance import Comparison, Tolerance, comparison
+from engine.txn import LEVELS
 from engine.workloads import REGISTRY as WORKLOADS
 from engine.workloads import Workload
 
@@ -85,6 +86,8 @@ class Expect:
     p99: Comparison | None = None
     lost_writes: int | None = None
     linearizable: bool | None = None
+    isolation: str | None = None
+    max_staleness: float | None = None
 
 
 @dataclass(frozen=True)
@@ -163,13 +166,13 @@ def _steady_to_dict(state: SteadyState) -> dict[str, Any]:
 
 def _expect_to_dict(expect: Expect) -> dict[str, Any]:
     result: dict[str, Any] = {}
-    for name in ("recover_within", "detect_within"):
+    for name in ("recover_within", "detect_within", "max_staleness"):
         if (value := getattr(expect, name)) is not None:
             result[name] = _seconds(value)
     for name in ("availability", "p99"):
         if (bound := getattr(expect, name)) is not None:
             result[name] = bound.text()
-    for name in ("lost_writes", "linearizable"):
+    for name in ("lost_writes", "linearizable", "isolation"):
         if (value := getattr(expect, name)) is not None:
             result[name] = value
     return result
@@ -390,11 +393,14 @@ class _Reader:
         return tuple(result)
 
     def expect(self, raw: object) -> Expect:
-        keys = ("recover_within", "detect_within", "availability", "p99", "lost_writes", "linearizable")
+        keys = (
+            "recover_within", "detect_within", "availability", "p99", "lost_writes", "linearizable", "isolation",
+            "max_staleness",
+        )  # fmt: skip
         data = self.mapping(raw, "expect", keys)
         durations = {
             key: self.seconds(data, key, "expect", 0.0, least=0.001) if key in data else None
-            for key in ("recover_within", "detect_within")
+            for key in ("recover_within", "detect_within", "max_staleness")
         }
         bounds = {
             key: self.part(partial(comparison, key, data[key]), f"expect.{key}")
@@ -409,6 +415,10 @@ class _Reader:
         if linearizable is not None and not isinstance(linearizable, bool):
             self.bad("expect.linearizable", f"{linearizable!r} is neither true nor false")
             linearizable = None
+        isolation = data.get("isolation")
+        if isolation is not None and isolation not in LEVELS:
+            self.bad("expect.isolation", f"{isolation!r} is not one of {', '.join(LEVELS)}")
+            isolation = None
         return Expect(
             recover_within=durations["recover_within"],
             detect_within=durations["detect_within"],
@@ -416,4 +426,6 @@ class _Reader:
             p99=bounds.get("p99"),
             lost_writes=None if lost is None else int(lost),
             linearizable=linearizable,
+            isolation=isolation,
+            max_staleness=durations["max_staleness"],
         )

@@ -16,7 +16,9 @@ from typing import Any
 
 import numpy as np
 
+from engine import consistency, recorded
 from engine import state as files
+from engine.alarm import Alarm
 from engine.clock import now_ns
 from engine.errors import EngineError
 from engine.experiment import Experiment, SteadyState
@@ -26,9 +28,10 @@ from engine.series import Readings, readings
 from engine.target import Target
 from engine.text import quantity
 
-WIDTHS = (0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds an interval may be long
-MOST_INTERVALS = 800  # of them in a planned run
+WIDTHS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)  # seconds an interval may be long
+MOST_INTERVALS = 2000  # of them in a planned run
 SLACK = 0.15  # seconds after a time-out in which a sample comes to be read
+SETTLED = 0.03  # seconds in which the children have written what came
 
 
 class Child:
@@ -136,6 +139,7 @@ class Follower:
         self.experiment, self.target, self.width = experiment, target, int(width * 1e9)
         self._samples, self._ops = Tail(directory / "samples.bin"), Tail(directory / "ops.bin")
         self.leaders = Lines(directory / "leaders.jsonl")
+        self.alarm = Alarm(consistency.counting(experiment), directory / recorded.NAME)
         self._recent: Samples = self._samples.read()[:0]
         self._done_ops: Samples = self._recent
         self._next: int | None = None  # where the next interval begins, monotonic ns
@@ -160,11 +164,31 @@ class Follower:
 
     def intervals(self, *, final: bool = False) -> Iterator[tuple[int, dict[str, Any]]]:
         """The intervals that are complete now, with the time (ns) at which each begins."""
-        while self._next is not None and (final or now_ns() > self._next + self.width + self.slack):
+        while self._next is not None and (final or self._is_known(self._next, self._next + self.width)):
             if final and self._next + self.width > now_ns():
                 return
             start, self._next = self._next, self._next + self.width
             yield start, self._interval(start, self._next)
+
+    def _is_known(self, start: int, end: int) -> bool:
+        """Whether nothing more can come of an interval: each look due in it was answered, or is overdue."""
+        now = now_ns()
+        if now < end + int(SETTLED * 1e9):
+            return False
+        return now > end + self.slack or all(
+            self._has_all(i, round(s.every * 1e9), start, end)
+            for i, s in enumerate(self.experiment.steady_state)
+        )
+
+    def _has_all(self, probe: int, every: int, start: int, end: int) -> bool:
+        """Looks are due at the same times at all nodes, `every` ns apart, and none is ever left out."""
+        scheduled = self._recent["scheduled"][self._recent["probe"] == probe]
+        if not len(scheduled):
+            return False
+        one = int(scheduled[0])
+        due = (end - 1 - one) // every - (start - 1 - one) // every
+        came = int(((scheduled >= start) & (scheduled < end)).sum())
+        return came >= due * len(self.target.nodes)
 
     def _interval(self, start: int, end: int) -> dict[str, Any]:
         chosen = _scheduled(self._recent, start, end)

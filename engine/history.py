@@ -12,22 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import orjson
 
-from engine import jepsen, jsonl
-from engine.clock import now_ns
+from engine import jepsen, jsonl, recorded
 from engine.columns import NEVER, Columns, Table, column
 from engine.pairing import pair
 from engine.samples import Outcome
 
-FORMATS = ("auto", "jsonl", "edn")
+FORMATS = ("auto", "arrow", "jsonl", "edn")
 
 
 @dataclass(slots=True)
 class Op:
     """One operation; times in monotonic ns. One that never ended is INFO, and may yet happen.
 
-    `value` is what was asked; `result` is what was answered, where it ended ok.
+    `value` is what was asked; `result` is what was answered, where it ended ok. `version` is the number
+    that the store gave to what was read or written; a higher one is newer. `node` is who was asked.
     """
 
     index: int
@@ -41,6 +40,8 @@ class Op:
     result: Any = None
     error: str = ""
     completed_index: int | None = None
+    version: int | None = None
+    node: str = ""
 
 
 class History:
@@ -85,11 +86,15 @@ class History:
             c.keys.values[c.key[row]], int(c.invoked[row]), int(c.completed[row]) if ended else None,
             Outcome(int(c.outcome[row])), c.values.values[c.result[row]],
             str(c.errors.values[c.error[row]] or ""), int(c.completed_index[row]) if ended else None,
+            None if c.version is None or c.version[row] < 0 else int(c.version[row]),
+            "" if c.node is None else str(c.nodes.values[c.node[row]] or ""),
         )  # fmt: skip
 
 
 def _columns(ops: list[Op]) -> Columns:
-    fs, keys, values, errors = Table(), Table(), Table(), Table()
+    fs, keys, values, errors, nodes = Table(), Table(), Table(), Table(), Table()
+    versions = [-1 if op.version is None else op.version for op in ops]
+    named = nodes.codes([op.node or None for op in ops])
     never = [op.completed is None for op in ops]
     return Columns(
         column(op.index for op in ops), column(op.process for op in ops), fs.codes([op.f for op in ops]),
@@ -99,6 +104,7 @@ def _columns(ops: list[Op]) -> Columns:
         column(-1 if op.completed_index is None else op.completed_index for op in ops),
         np.array([op.outcome for op in ops], np.int8), errors.codes([op.error or None for op in ops]),
         fs, keys, values, errors,
+        column(versions) if any(v >= 0 for v in versions) else None, named if named.any() else None, nodes,
     )  # fmt: skip
 
 
@@ -107,10 +113,23 @@ def read(path: Path, format: str = "auto") -> History:
 
     `format` is one of FORMATS. In JSON Lines a torn last line is left out.
     """
+    if format == "arrow" or (format == "auto" and _is_arrow(path)):
+        return History(columns=recorded.read(path))
     data = path.read_bytes()
     if format == "auto":
         format = "jsonl" if _is_jsonl(path, data) else "edn"
     return History(columns=pair(jsonl.read(data) if format == "jsonl" else jepsen.read(data)))
+
+
+def in_run(directory: Path) -> Path | None:
+    """The history of a run, as it is recorded now or was before; None where its workload never began."""
+    names = (recorded.NAME, "history.jsonl")
+    return next((directory / name for name in names if (directory / name).exists()), None)
+
+
+def _is_arrow(path: Path) -> bool:
+    with path.open("rb") as file:
+        return path.suffix == ".arrows" or file.read(4) == b"\xff\xff\xff\xff"
 
 
 def _is_jsonl(path: Path, data: bytes) -> bool:
@@ -118,32 +137,3 @@ def _is_jsonl(path: Path, data: bytes) -> bool:
     if path.suffix in (".edn", ".jsonl", ".json"):
         return path.suffix != ".edn"
     return re.match(rb"\s*(\[\s*\{|\{\s*:|[(#;])", data) is None
-
-
-class Writer:
-    """Numbers and writes events; nothing is on disk before `flush`."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("ab", buffering=0)
-        self._buffer = bytearray()
-        self._index = 0
-
-    def add(self, process: int | str, type_: str, f: str, value: Any, error: str = "") -> int:
-        """Returns the time that it wrote."""
-        time = now_ns()
-        event = {
-            "index": self._index, "time": time, "process": process, "type": type_, "f": f, "value": value,
-        }  # fmt: skip
-        if error:
-            event["error"] = error
-        self._buffer += orjson.dumps(event) + b"\n"
-        self._index += 1
-        return time
-
-    def flush(self) -> None:
-        while self._buffer:
-            del self._buffer[: self._file.write(self._buffer)]
-
-    def close(self) -> None:
-        self.flush()
-        self._file.close()

@@ -1,6 +1,6 @@
 """JSON Lines, one event a line -> columns of events. Many lines are parsed at once, and one by one only to name what is wrong."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import Any
 
@@ -12,8 +12,9 @@ from engine.columns import Ints, Table
 from engine.pairing import TYPES, Events, bad
 
 CHUNK = 1 << 17
-FIELDS = ("index", "time", "process", "type", "f", "key", "value", "error")
+FIELDS = ("index", "time", "process", "type", "f", "key", "value", "error", "version", "node")
 MOST = 1 << 62  # a number is smaller
+NUMBERED = {int, type(None)}
 COLUMNS = ("line", *FIELDS)
 
 
@@ -21,7 +22,8 @@ class Gatherer:
     """Takes events as dicts and keeps columns."""
 
     def __init__(self) -> None:
-        self.fs, self.keys, self.values, self.errors = Table(), Table(), Table(), Table()
+        self.fs, self.keys, self.values = Table(), Table(), Table()
+        self.errors, self.nodes = Table(), Table()
         self._parts: dict[str, list[Ints]] = {name: [] for name in COLUMNS}
         self._timed: bool | None = None  # every event has a time, or none has
         self._count = 0
@@ -44,7 +46,10 @@ class Gatherer:
             "index", np.fromiter(columns.get("index") or range(start, self._count), np.int64, len(events))
         )
         self._keep("time", self._time(columns.get("time"), lines))
-        for name, table in (("key", self.keys), ("value", self.values), ("error", self.errors)):
+        told = columns.get("version")
+        self._keep("version", _versions(told) if told else np.full(len(events), -1, np.int64))
+        tables = (self.keys, self.values, self.errors, self.nodes)
+        for name, table in zip(("key", "value", "error", "node"), tables, strict=True):
             found = columns.get(name)
             self._keep(name, np.zeros(len(events), np.int64) if found is None else table.codes(found))
 
@@ -65,7 +70,13 @@ class Gatherer:
 
     def events(self) -> Events:
         found = {n: np.concatenate([np.zeros(0, np.int64), *self._parts.pop(n)]) for n in COLUMNS}
-        return Events(**found, fs=self.fs, keys=self.keys, values=self.values, errors=self.errors)
+        return Events(
+            **found, fs=self.fs, keys=self.keys, values=self.values, errors=self.errors,
+            nodes=self.nodes)  # fmt: skip
+
+
+def _versions(found: Sequence[int | None]) -> Ints:
+    return np.fromiter((-1 if one is None else one for one in found), np.int64, len(found))
 
 
 def _quick(events: list[Any]) -> dict[str, Any] | None:
@@ -81,6 +92,10 @@ def _quick(events: list[Any]) -> dict[str, Any] | None:
         if any(kinds[name] != {int} for name in ("process", "index", "time") if name in found):
             return None
         if "key" in found and kinds["key"] & {list, dict}:
+            return None
+        if not kinds.get("node", set()) <= {str, type(None)} or not kinds.get("version", set()) <= NUMBERED:
+            return None
+        if not all(0 <= one < MOST for one in found.get("version", ()) if one is not None):
             return None
         if kinds["type"] | kinds["f"] != {str} or not set(found["type"]) <= TYPES.keys():
             return None
@@ -116,6 +131,11 @@ def _refuse(line: int, event: dict[str, Any]) -> None:
             bad(line, f"{name} is too large: {event[name]}")
     if not isinstance(event.get("type"), str) or event["type"] not in TYPES:
         bad(line, f"type must be invoke, ok, fail or info, not {event.get('type')!r}")
+    version = event.get("version")
+    if version is not None and (type(version) is not int or not 0 <= version < MOST):
+        bad(line, f"version must be a whole number that is not below 0, not {version!r}")
+    if not isinstance(event.get("node"), str | None):
+        bad(line, f"node must be a name, not {event['node']!r}")
     if not isinstance(event.get("f"), str):
         bad(line, f"f must name the operation, not {event.get('f')!r}")
     if isinstance(event.get("key"), list | dict):
@@ -130,6 +150,11 @@ def read(data: bytes) -> Events:
         for chunk in _chunks(_whole(data)):
             line = _take(gathered, chunk, line)
     return gathered.events()
+
+
+def lines(events: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """Events as they are written: an export, from which `read` makes the same history."""
+    return (orjson.dumps(event) + b"\n" for event in events)
 
 
 def _whole(data: bytes) -> bytes:

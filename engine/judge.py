@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from engine import recovery, samples, text
-from engine.checkers import REGISTRY as CHECKERS
+from engine.consistency import checked
 from engine.events import Event, read
 from engine.expectations import clean, expectations
 from engine.experiment import Experiment, SteadyState
 from engine.follow import Lines
+from engine.history import History, in_run
 from engine.history import read as read_history
-from engine.leadership import leader_changes
+from engine.leadership import leader_changes, split_brain
 from engine.recovery import Outage, Recovered, availability, in_time, measures, outages
-from engine.series import Readings, readings
+from engine.series import Readings, of_node, of_operations, readings
 from engine.state import read as read_json
 from engine.target import Target
+from engine.traffic import OPERATIONS, traffic
 from engine.verdict import Judgement, Verdict, worst
+from engine.workloads import Workload
 
 Window = tuple[int, int | None]  # injected, healed: monotonic ns
 
@@ -64,7 +67,7 @@ class Recorded:
         for event in (e for e in self.events if e.kind == "fault" and e.data["state"] != "planned"):
             data = event.data
             fault = found.setdefault(
-                data["id"], {"id": data["id"], "injected_at": event.at, "healed_at": None}
+                data["id"], {"id": data["id"], "injected_at": event.at, "healing_at": None, "healed_at": None}
             )
             fault.update(
                 name=data["fault"],
@@ -75,6 +78,8 @@ class Recorded:
             )
             if data["state"] in ("injecting", "active"):
                 fault["injected_at"] = event.at
+            if data["state"] == "healing":
+                fault["healing_at"] = event.at
             if data["state"] == "clean":
                 fault["healed_at"] = event.at
         return list(found.values())
@@ -87,11 +92,28 @@ class Recorded:
         ]
 
     @cached_property
-    def readings(self) -> dict[str, Readings]:
-        """By the name of the probe: the readings of the service from second 0 to the end, as they came."""
+    def samples(self) -> samples.Samples:
+        """Every look at a node from second 0 to the end."""
         raw = samples.load(self.directory / "samples.bin")
         start = self.end if self.zero is None else self.zero
-        raw = raw[(raw["scheduled"] >= start) & (raw["scheduled"] < self.end)]
+        return raw[(raw["scheduled"] >= start) & (raw["scheduled"] < self.end)]
+
+    @cached_property
+    def history(self) -> History | None:
+        """What the clients did; None where there were none."""
+        path = in_run(self.directory)
+        return read_history(path) if self.experiment.workload and path else None
+
+    @cached_property
+    def flows(self) -> dict[str, Readings]:
+        """What was sent to each node, by its name, and the operations."""
+        found = {n.name: of_node(self.samples, i) for i, n in enumerate(self.target.nodes)}
+        return found if self.history is None else {**found, OPERATIONS: of_operations(self.history)}
+
+    @cached_property
+    def readings(self) -> dict[str, Readings]:
+        """By the name of the probe: the readings of the service from second 0 to the end, as they came."""
+        raw = self.samples
         states = self.experiment.steady_state
         return {s.name: readings(raw, i, s.probe.joins) for i, s in enumerate(states)}
 
@@ -118,7 +140,7 @@ def judge(directory: Path, *, ending: str = "finished", reason: str = "") -> dic
     figures = _recovery(run, main, _worst_recovery(recovered[main.name]))
     checks, operations = _checks(run)
     every = [r for found in recovered.values() for r in found]
-    expected = expectations(run.experiment, every, run.readings, run.judged, operations, ending)
+    expected = expectations(run.experiment, every, run.readings, run.judged, operations, ending, checks)
     back = clean(run.faults)
     verdict = _verdict([*expected, back], checks, run.experiment, ending)
     return {
@@ -133,7 +155,7 @@ def judge(directory: Path, *, ending: str = "finished", reason: str = "") -> dic
         ),
         "duration": run.at(run.end),
         "phases": run.phases,
-        "faults": run.faults,
+        "faults": [{**f, "traffic": traffic(f, run.flows, run.ns)} for f in run.faults],
         "recovery": figures,
         "phases_measured": _phases_measured(run, main),
         **_leadership(run),
@@ -150,11 +172,12 @@ def _verdict(
 ) -> Verdict:
     """The worst wins. How many lost writes are too many is said by the expectation, if there is one."""
     told = experiment.expect.lost_writes is not None
+    counting = [c for c in checks if c.counted]
     counted = [
-        c for c in checks if not (told and c.findings and all(f["kind"] == "lost" for f in c.findings))
+        c for c in counting if not (told and c.findings and all(f["kind"] == "lost" for f in c.findings))
     ]
     verdict = worst(j.verdict for j in [*expected, *counted])
-    if ending != "finished" and not any(c.verdict is Verdict.VIOLATED for c in checks):
+    if ending != "finished" and not any(c.verdict is Verdict.VIOLATED for c in counting):
         return Verdict.UNKNOWN
     return verdict
 
@@ -235,10 +258,17 @@ def _between(readings: Readings, start: int, end: int) -> Readings:
 def _leadership(run: Recorded) -> dict[str, Any]:
     changes = list(Lines(run.directory / "leaders.jsonl").read()) if run.zero is not None else []
     views = [
-        {"at": run.at(c["time"]), "node": c["node"], "sees": c["sees"], "reachable": c["reachable"]}
+        {
+            "at": run.at(c["time"]), "node": c["node"], "sees": c["sees"], "reachable": c["reachable"],
+            "term": c.get("term"),
+        }
         for c in changes
-    ]
-    return {"leadership": views, "leader_changes": leader_changes(views)}
+    ]  # fmt: skip
+    return {
+        "leadership": views,
+        "leader_changes": leader_changes(views),
+        "split_brain": split_brain(views),
+    }
 
 
 # What the clients saw
@@ -247,18 +277,11 @@ def _leadership(run: Recorded) -> dict[str, Any]:
 def _checks(run: Recorded) -> tuple[list[Judgement], dict[str, Any] | None]:
     if run.experiment.workload is None:
         return [], None
-    name, workload = run.experiment.workload
-    if not (run.directory / "history.jsonl").exists():
+    name, _ = run.experiment.workload
+    path = in_run(run.directory)
+    if path is None:
         return [Judgement(name, Verdict.UNKNOWN, "the workload never began", "", "unknown")], None
-    history = read_history(run.directory / "history.jsonl")
-    try:
-        found = CHECKERS.get(workload.checker)().check(history)
-    except Exception as error:  # a crashed checker is UNKNOWN with its error, see the safety contract, 10
-        found = Judgement(name, Verdict.UNKNOWN, f"the checker crashed: {error!r}")
-    for finding in found.findings:
-        if "acknowledged_at" in finding:
-            finding["acknowledged_at"] = run.at(finding["acknowledged_at"])
-    return [found], workload.counts(history)
+    return checked(run.experiment, path, run.at)
 
 
 # The sentence
@@ -277,7 +300,8 @@ def _headline(
     name = run.target.name
     parts = [_broke(run, figures, name)]
     if operations:
-        parts.append(_kept(operations))
+        assert run.experiment.workload
+        parts.append(_kept(operations, run.experiment.workload[1]))
     return f"{'; '.join(parts)}."
 
 
@@ -293,10 +317,12 @@ def _broke(run: Recorded, figures: dict[str, Any], name: str) -> str:
     return f"{name} was out of tolerance for {text.seconds(down)}{after}, and steady again {text.seconds(back)} after it"
 
 
-def _kept(operations: dict[str, Any]) -> str:
+def _kept(operations: dict[str, Any], workload: Workload) -> str:
     acknowledged, lost = operations["acknowledged"], operations["lost"]
-    if lost is None:
+    if lost is None and workload.tells_lost:
         return "what was written could not be read back"
+    if lost is None:
+        return f"{text.count(acknowledged, 'change')} acknowledged"
     if lost == 0:
         return f"none of {text.count(acknowledged, 'acknowledged write')} is gone"
     return f"{lost:,} of {text.count(acknowledged, 'acknowledged write')} {'is' if lost == 1 else 'are'} gone"

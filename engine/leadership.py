@@ -51,3 +51,36 @@ def _agreed(seen: dict[str, str | None]) -> str | None:
         return None
     name, count = votes.most_common(1)[0]
     return name if count * 2 > len(seen) else None
+
+
+def split_brain(views: list[dict[str, Any]]) -> list[Change]:
+    """Times at which two nodes each took themselves for the leader, as {from, to, nodes, term, sure}.
+
+    `views` as above, with `term` where the system has one. Two leaders of one term are `sure`: that must
+    never be. Where terms are not told it is not sure which of them would still be followed, so neither is
+    this. Of different terms, the older only has not heard yet: that is no split. `to` is None where it
+    lasted until the end.
+    """
+    leads: dict[str, int | None] = {}  # by node that takes itself for the leader: its term
+    open_: dict[tuple[str, str], Change] = {}
+    found: list[Change] = []
+    for view in views:
+        node = view["node"]
+        leads.pop(node, None)
+        if view["reachable"] and view["sees"] == node:
+            leads[node] = view.get("term")
+        now = {pair: term for pair, term in _pairs(leads) if leads[pair[0]] == leads[pair[1]]}
+        for pair in [pair for pair in open_ if pair not in now]:
+            open_.pop(pair)["to"] = view["at"]
+        for pair, term in now.items():
+            if pair not in open_:
+                open_[pair] = {
+                    "from": view["at"], "to": None, "nodes": [*pair], "term": term, "sure": term is not None,
+                }  # fmt: skip
+                found.append(open_[pair])
+    return found
+
+
+def _pairs(leads: dict[str, int | None]) -> list[tuple[tuple[str, str], int | None]]:
+    names = sorted(leads)
+    return [((a, b), leads[a]) for i, a in enumerate(names) for b in names[i + 1 :]]

@@ -2,7 +2,7 @@
 
     python -m engine.load     (its spec is the first line of its standard input)
 
-It writes history.jsonl and ops.bin into the spec's directory. After `stop` it waits for the open
+It writes history.arrows and ops.bin into the spec's directory. After `stop` it waits for the open
 operations, makes the workload's last call, removes what it put into the system, and says `done`.
 The end of its input ends it at once.
 """
@@ -14,54 +14,61 @@ import sys
 from collections import deque
 from collections.abc import Awaitable
 from pathlib import Path
+from random import Random
 from typing import Any
 
-from engine.clients import REGISTRY as CLIENTS
+from engine import fitting
+from engine.calls import Call
 from engine.clients import Failed, Kept, Session, Unknown
 from engine.clock import NS, now_ns
-from engine.errors import BadInput, EngineError, Problem
-from engine.history import Writer as History
+from engine.errors import EngineError
 from engine.leash import Leash, say
 from engine.metronome import LEAD_IN_NS, Metronome
 from engine.parameters import build
+from engine.recorded import NAME
+from engine.recorded import Writer as History
 from engine.samples import Outcome, Writer
 from engine.target import Target
 from engine.workloads import REGISTRY as WORKLOADS
-from engine.workloads import Call, Workload
+from engine.workloads import Workload
 
-FLUSH = 0.05
+FLUSH = 0.025
 PREPARE, LAST, REMOVE = 10.0, 15.0, 3.0  # seconds that each may take, with its repetitions
 LEAST_FOR_LAST = 5.0  # the last call may answer a lot
 PAUSE = 0.2  # between repetitions
+READERS = 8  # clients that read at the end
 
 
 class Load:
     def __init__(self, workload: Workload, kept: Kept, directory: Path) -> None:
         self.workload, self.kept = workload, kept
-        self.history = History(directory / "history.jsonl")
+        self.history = History(directory / NAME)
         self.ops = Writer(directory / "ops.bin", directory / "ops-strings.jsonl")
-        self.calls = workload.calls()
+        self.calls = workload.calls(Random())
         self.clients = [_Client(self, number) for number in range(workload.clients)]
         self.stopping = False
-        self._tick = 0
+        self._tick = self._process = 0
 
     async def perform(
-        self, session: Session, process: int, call: Call, timeout: float
+        self, session: Session, process: int, call: Call, timeout: float, scheduled: int
     ) -> tuple[Outcome, str, int]:
         """Calls, writes both events, and returns the outcome, the reason and the time of its end."""
-        f, value = call
-        self.history.add(process, "invoke", f, value)
-        outcome, error = Outcome.OK, ""
+        f, value, key = call
+        begun, _ = self.history.invoke(process, f, key, value, scheduled)
+        outcome, error, version = Outcome.OK, "", None
         try:
             async with asyncio.timeout(timeout):
-                value = await session.call(f, value)
+                value, version = await session.call(call)
         except Failed as failed:
             outcome, error = Outcome.FAIL, str(failed)
         except Unknown as unknown:
             outcome, error = Outcome.INFO, str(unknown)
         except TimeoutError:
             outcome, error = Outcome.INFO, f"no answer within {timeout:g} s"
-        return outcome, error, self.history.add(process, outcome.name.lower(), f, value, error)
+        ended = self.history.end(
+            begun, process, outcome, f, key, value, error=error, node=session.asked, version=version
+        )
+        return outcome, error, ended
 
     async def run(self, pulled: "asyncio.Future[Any]") -> None:
         """Until `pulled`; says `ready` once the system has taken what comes before the first operation."""
@@ -86,9 +93,9 @@ class Load:
             client.wake.set()
         await asyncio.gather(*workers)
         self.flush()
-        if self.workload.last:
-            await self._last(self.workload.last)
-        self.flush()
+        await self._read_last()
+        self.history.close()
+        self.ops.flush()
         try:
             await _persist(self.kept.remove, REMOVE)
         except EngineError as error:
@@ -100,16 +107,26 @@ class Load:
         client.due.append(scheduled)
         client.wake.set()
 
-    async def _last(self, call: Call) -> None:
-        """A fresh process for each try: the one before may still be under way."""
+    async def _read_last(self) -> None:
+        """A few clients share what is to be read when all others have ended."""
+        calls = self.workload.last()
+        self._process = max(client.process for client in self.clients)
         end = now_ns() + int(LAST * NS)
-        process = max(client.process for client in self.clients)
-        session = self.kept.session(0)
+        await asyncio.gather(*(self._share(calls[n::READERS], n, end) for n in range(READERS)))
+
+    async def _share(self, calls: list[Call], number: int, end: int) -> None:
+        session = self.kept.session(number, last=True)
+        for call in calls:
+            await self._last(session, call, end)
+        await session.close()
+
+    async def _last(self, session: Session, call: Call, end: int) -> None:
+        """A fresh process for each try: the one before may still be under way."""
         outcome = Outcome.INFO
         while outcome is not Outcome.OK and now_ns() < end:
-            process += 1
+            self._process += 1
             timeout = max(self.workload.timeout, LEAST_FOR_LAST)
-            outcome, _, _ = await self.perform(session, process, call, timeout)
+            outcome, _, _ = await self.perform(session, self._process, call, timeout, now_ns())
             if outcome is not Outcome.OK:
                 await asyncio.sleep(PAUSE)
 
@@ -136,7 +153,7 @@ class _Client:
                 continue
             scheduled = self.due.popleft()
             outcome, error, end = await load.perform(
-                session, self.process, next(load.calls), load.workload.timeout
+                session, self.process, next(load.calls), load.workload.timeout, scheduled
             )
             load.ops.add(scheduled, end - scheduled, 0, self.number, outcome, error)
             if outcome is Outcome.INFO:  # it may yet happen: this number never acts again
@@ -166,13 +183,10 @@ def read(spec: dict[str, Any]) -> Load:
     """Raises BadInput if the spec is wrong."""
     name, params = next(iter(spec["workload"].items()))
     workload = build(WORKLOADS.get(name, "workload"), params, f"workload.{name}")
-    target = Target.from_dict(spec["target"])
-    client = CLIENTS.get(target.kind, "target.kind")()
-    if workload.keeps not in client.keeps:
-        raise BadInput([Problem("workload", f"a client of {target.kind} cannot keep a {workload.keeps}")])
     directory = Path(spec["directory"])
     key = f"chaosboard/{spec.get('run', directory.name)}-{secrets.token_hex(4)}"
-    return Load(workload, client.open(target, workload.keeps, key), directory)
+    kept = fitting.open_for(name, workload, Target.from_dict(spec["target"]), key)
+    return Load(workload, kept, directory)
 
 
 async def main(leash: Leash, spec: dict[str, Any]) -> None:

@@ -26,10 +26,13 @@ class Events:
     key: Ints
     value: Ints
     error: Ints
+    version: Ints  # -1 where there is none
+    node: Ints
     fs: Table
     keys: Table
     values: Table
     errors: Table
+    nodes: Table
 
 
 def bad(line: int, message: str) -> NoReturn:
@@ -93,9 +96,14 @@ def _columns(events: Events, call: Ints, end: Ints) -> Columns:
     outcome = at_end(events.type, int(Outcome.INFO))
     result = at_end(events.value, NONE)
     result[outcome != Outcome.OK] = NONE
+    version = at_end(events.version, -1)
+    version[outcome != Outcome.OK] = -1
+    asked = events.node[call]
+    node = np.where(asked == NONE, at_end(events.node, NONE), asked)
     return Columns(
         events.index[call], events.process[call], events.f[call], events.key[call], events.value[call],
         result, events.time[call], at_end(events.time, NEVER), at_end(events.index, -1),
         outcome.astype(np.int8), at_end(events.error, NONE),
         events.fs, events.keys, events.values, events.errors,
+        version if (version >= 0).any() else None, node if node.any() else None, events.nodes,
     )  # fmt: skip

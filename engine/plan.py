@@ -8,6 +8,7 @@ from engine import blast
 from engine.drivers import lacks
 from engine.errors import BadInput, EngineError, Problem
 from engine.experiment import Experiment, Step
+from engine.fitting import client_for
 from engine.rhythm import Moments
 from engine.target import Node, Target
 from engine.text import count
@@ -90,8 +91,8 @@ def _times(i: int, step: Step, target: Target, baseline: float, seed: str) -> li
 
 
 def problems_of(experiment: Experiment, target: Target) -> list[Problem]:
-    """Why the steps are impossible on `target`: blast radius, capability, cap, overlap."""
-    found = []
+    """Why it is impossible on `target`: no client for the workload; blast radius, capability, cap, overlap."""
+    found = _unfit(experiment, target)
     for i, step in enumerate(experiment.faults):
         where = f"faults.{i}.{step.kind}"
         try:
@@ -104,6 +105,16 @@ def problems_of(experiment: Experiment, target: Target) -> list[Problem]:
         found += [Problem(where, why) for why in _incapable(step, target)]
         found += [Problem(f"{where}.nodes", why) for why in _twice(experiment, i, target)]
     return found
+
+
+def _unfit(experiment: Experiment, target: Target) -> list[Problem]:
+    if experiment.workload is None:
+        return []
+    try:
+        client_for(*experiment.workload, target.kind)
+    except BadInput as error:
+        return list(error.problems)
+    return []
 
 
 def _twice(experiment: Experiment, i: int, target: Target) -> list[str]:

@@ -27,7 +27,7 @@ from engine.samples import Status, Writer
 from engine.target import Target
 from engine.watch import Watch
 
-FLUSH = 0.05
+FLUSH = 0.025
 
 
 @dataclass(eq=False, slots=True)

@@ -44,6 +44,19 @@ class Recovered:
     uncertainty: int
 
 
+@dataclass(frozen=True)
+class Resumed:
+    """When traffic passed again after a cut was taken back; None where nobody saw it pass again.
+
+    `stopped` is False where it was passing when the cut began to be taken back: then nothing resumed. Nothing
+    had passed `uncertainty_ns` before `at_ns`; in between nobody looked.
+    """
+
+    stopped: bool
+    at_ns: int | None
+    uncertainty_ns: int
+
+
 def in_time(readings: Readings, tolerance: Tolerance) -> Readings:
     """The readings, of which those slower than the tolerance's `max` or `p99` are bad.
 
@@ -172,3 +185,33 @@ def _from_healed(readings: Readings, steady: Flags, healed: int | None) -> int |
         return 0
     back = after[steady[after]]
     return int(readings.completed[back[0]]) - healed if len(back) else None
+
+
+def resumed(traffic: Readings, injected: int, healing: int) -> Resumed:
+    """When what had been stopped since `injected` passed again; it began to be taken back at `healing`.
+
+    The first good answer that arrives shows it, also one to something sent while it was cut: after a cut a
+    TCP connection goes on at its sender's next retransmission, later than the rule is gone.
+    """
+    scheduled, completed, good = traffic
+    first = np.flatnonzero(good & (completed >= healing))
+    at = first[np.argmin(completed[first])] if len(first) else None
+    if not _stopped(traffic, injected, healing):
+        return Resumed(False, None, 0)
+    if at is None:
+        return Resumed(True, None, 0)
+    end = int(completed[at])
+    others = scheduled[(scheduled < end) & (np.arange(len(scheduled)) != at)]
+    unanswered = max(int(others.max()) if len(others) else injected, healing)
+    return Resumed(True, end, max(end - unanswered, 0))
+
+
+def _stopped(traffic: Readings, injected: int, healing: int) -> bool:
+    """Whether something sent since the last good answer before `healing` failed, or waits longer than usual."""
+    scheduled, completed, good = traffic
+    latency = completed - scheduled
+    usual = latency[good & (scheduled < injected)]
+    patience = max(2 * int(np.percentile(usual, 99)) if len(usual) else 0, _interval(scheduled))
+    last = completed[good & (completed < healing)].max(initial=injected)
+    waiting = (scheduled >= last) & (scheduled < healing)
+    return bool(np.any(waiting & (~good | (latency > patience))))

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from engine import blast, drivers, inspect, undo, warden
 from engine import state as files
+from engine.alarm import certain
 from engine.clock import anchor, now_ns
 from engine.errors import EngineError, Refused
 from engine.events import Emit, Log, read
@@ -16,13 +17,14 @@ from engine.experiment import Experiment
 from engine.follow import Child, Follower, width_for
 from engine.hurting import Hurt, Hurting
 from engine.judge import judge
+from engine.live import Finding
 from engine.plan import eligible, plan
 from engine.probes import REGISTRY as PROBES
 from engine.target import Node, Target
 from engine.text import seconds
 
 TICK = 0.02  # seconds between two looks at what is due
-TELL = 0.25  # seconds between two batches of events
+TELL = 0.05  # seconds between two batches of events
 STEADY = 1.0  # seconds for which it must be steady before anything is hurt
 SETTLE = 15.0  # seconds in which that must be seen
 FINAL_READ = 25.0  # seconds for the workload to end and read back
@@ -367,8 +369,18 @@ class _Run:
         for start, data in self.follower.intervals(final=final):
             self.say("interval", start, t=round(self.at(start), 6), **data)
         for change in self.follower.leaders.read():
-            data = {key: change[key] for key in ("node", "sees", "reachable")}
+            data = {key: change[key] for key in ("node", "sees", "reachable", "term")}
             self.say("leader", change["time"], **data)
+        if told := self.follower.alarm.look(final=final):
+            self.say("violation", certain(told[1]), **self.violation(*told))
+
+    def violation(self, checker: str, finding: Finding) -> dict[str, Any]:
+        """With the times of its operations on the clock of the run."""
+        ops = [
+            {**op, **{name: op[name] and round(self.at(op[name]), 6) for name in ("invoked", "completed")}}
+            for op in finding["operations"]
+        ]
+        return {"checker": checker, **finding, "operations": ops}
 
     def abort_conditions(self) -> None:
         if self.fault_phase is None:

@@ -1,11 +1,13 @@
-"""Samples of nodes -> readings of the service."""
+"""Samples of nodes, and operations -> readings."""
 
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.samples import Samples, Status
+from engine.columns import NEVER
+from engine.history import History
+from engine.samples import Outcome, Samples, Status
 
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
@@ -44,3 +46,17 @@ def readings(samples: Samples, probe: int = 0, mode: str = "any", nodes: int | N
         return joined
     whole = count >= nodes
     return Readings(joined.scheduled[whole], joined.completed[whole], joined.good[whole])
+
+
+def of_node(samples: Samples, node: int, probe: int = 0) -> Readings:
+    """The readings of one node alone."""
+    mine = np.sort(samples[(samples["probe"] == probe) & (samples["node"] == node)], order="scheduled")
+    return Readings(mine["scheduled"], mine["scheduled"] + mine["latency"], mine["status"] == Status.OK)
+
+
+def of_operations(history: History) -> Readings:
+    """The operations as readings: an acknowledged one is good. One that never ended is bad when it was called."""
+    c = history.columns
+    order = np.argsort(c.invoked, kind="stable")
+    completed = np.where(c.completed == NEVER, c.invoked, c.completed)
+    return Readings(c.invoked[order], completed[order], (c.outcome == Outcome.OK)[order])

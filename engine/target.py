@@ -6,13 +6,15 @@ from typing import Any
 
 from engine.errors import BadInput, Problem
 
+UDP = "udp://"  # before the upstream address of a link of datagrams
+
 
 @dataclass(frozen=True)
 class Node:
     """One instance. `address` ("host:port") is where clients reach it.
 
-    Where `upstream` is given, chaosboard's link proxy listens on `address` and forwards to
-    `upstream`, so that the link can be delayed or cut. `control` is the name of a driver and
+    Where `upstream` is given ("host:port", of UDP "udp://host:port"), chaosboard's link proxy listens on
+    `address` and forwards to `upstream`, so that the link can be delayed or cut. `control` is the name of a driver and
     `control_params` its parameters; "" means that the node can be looked at but not hurt. `tags` group
     nodes, as by zone; `kind` is that of the service it belongs to.
     """
@@ -32,6 +34,16 @@ class Node:
     @property
     def port(self) -> int:
         return split_address(self.address)[1]
+
+    @property
+    def protocol(self) -> str:
+        """Of the link between clients and the node: tcp or udp."""
+        return "udp" if self.upstream.startswith(UDP) else "tcp"
+
+    @property
+    def own_address(self) -> str:
+        """Where the node itself listens, behind the link if there is one."""
+        return self.upstream.removeprefix(UDP) or self.address
 
     def to_dict(self) -> dict[str, Any]:
         result: dict[str, Any] = {"name": self.name, "address": self.address}
@@ -126,7 +138,7 @@ def _node(data: object, default_driver: object, where: str) -> Node:
     for key in ("address", "upstream"):
         if key == "address" or data.get(key):
             try:
-                split_address(str(data.get(key) or ""))
+                split_address(str(data.get(key) or "").removeprefix(UDP if key == "upstream" else ""))
             except ValueError as error:
                 problems.append(Problem(f"{where}.{key}", str(error)))
     driver = data.get("driver", default_driver) or {}

@@ -6,6 +6,10 @@ from engine.errors import BadInput, Problem
 from engine.history import Op
 from engine.samples import Outcome
 
+LEVELS = (
+    "read-uncommitted", "read-committed", "snapshot-isolation", "repeatable-read", "serializable", "strict-serializable",
+)  # fmt: skip
+
 
 class Micro(NamedTuple):
     """One step of a transaction: `f` is r, w or append; `value` is what was written or read."""

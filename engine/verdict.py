@@ -33,7 +33,10 @@ def worst(verdicts: Iterable[Verdict]) -> Verdict:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What one expectation or checker found: `expected` and `measured` are texts with units."""
+    """What one expectation or checker found: `expected` and `measured` are texts with units.
+
+    One that is not `counted` is told, and has no part in the verdict of its run.
+    """
 
     name: str
     verdict: Verdict
@@ -41,6 +44,7 @@ class Judgement:
     expected: str = ""
     measured: str = ""
     findings: list[dict[str, Any]] = field(default_factory=list)
+    counted: bool = True
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "verdict": self.verdict.word}

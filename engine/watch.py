@@ -23,7 +23,7 @@ class Watch:
         self._sessions = [_leads(probe, session) for session in map(probe.session, target.nodes)]
         self._asking: list[asyncio.Task[None] | None] = [None] * len(self._names)
         self._seen: list[tuple[int, View | None] | None] = [None] * len(self._names)
-        self._told: list[tuple[str | None, bool] | None] = [None] * len(self._names)
+        self._told: list[tuple[str | None, bool, int | None] | None] = [None] * len(self._names)
         self._known: dict[str, str] = {}  # identity -> node name
         for node in target.nodes:
             for address in (node.address, node.upstream):
@@ -62,11 +62,11 @@ class Watch:
         assert seen is not None
         at, view = seen
         leader = self._known.get(view.leader) if view and view.leader else None
-        told = (leader, view is not None)
+        told = (leader, view is not None, view.term if view else None)
         if told != self._told[i]:
             self._told[i] = told
             line: dict[str, Any] = {
-                "time": at, "node": self._names[i], "sees": leader, "reachable": told[1],
+                "time": at, "node": self._names[i], "sees": leader, "reachable": told[1], "term": told[2],
             }  # fmt: skip
             self._file.write(orjson.dumps(line) + b"\n")
             if sum(t is None for t in self._told):

@@ -20,6 +20,7 @@ from engine.experiment import STEP as STEP_KEYS
 from engine.faults import REGISTRY as FAULTS
 from engine.probes import REGISTRY as PROBES
 from engine.target import Target
+from engine.topology import in_one_line, separate
 from engine.workloads import REGISTRY as WORKLOADS
 
 PLACES = {
@@ -59,6 +60,7 @@ DEFAULTS = {
 }
 STEP = {"at": "0s", "for": "10s"}  # of a new step
 MOST_STEPS = 50
+BY_NODES = ("nodes", "between", "direction")  # what a topology leaves no room for
 LEAST = ("availability",)  # a bare `99%` means at least
 
 
@@ -119,6 +121,8 @@ class Draft:
         self.values[f"step-{step}-fault"] = kind
         if kind in FAULTS and isinstance(data[kind], dict):
             self.values |= parameters.texts(FAULTS.get(kind), f"step-{step}-{kind}", data[kind])
+            if isinstance(links := data[kind].get("links"), list):
+                self.values[f"step-{step}-{kind}-links"] = in_one_line(list(map(str, links)))
 
     @property
     def probe_name(self) -> str:
@@ -162,6 +166,14 @@ class Draft:
         self.values |= {f"step-{step}-{key}": value for key, value in STEP.items()}
         if target:
             self._default_fault(step, target)
+
+    def cut_links(self, target: Target) -> None:
+        """A step that cuts links, for the map to draw; there is none yet."""
+        self.add_step(target)
+        step = self.steps[-1]
+        self.values[f"step-{step}-fault"] = "partition"
+        self.values[f"step-{step}-partition-nodes"] = default_nodes(target)
+        self.values[f"step-{step}-partition-topology"] = "one-alone"
 
     def _default_fault(self, step: str, target: Target) -> None:
         offered = faults_offered(target)
@@ -217,7 +229,16 @@ class Draft:
                 result[key] = value
         if kind := self.values.get(f"step-{step}-fault"):
             result[kind] = self._parameters(f"step-{step}", kind, FAULTS)
+            if self.by_links(step):
+                result[kind] = {k: v for k, v in result[kind].items() if k not in BY_NODES}
+                if links := result[kind].get("links"):
+                    result[kind]["links"] = separate(links)
         return result
+
+    def by_links(self, step: str) -> bool:
+        """Whether a step's topology or links say who is hurt, not its nodes."""
+        prefix = f"step-{step}-{self.values.get(f'step-{step}-fault')}"
+        return any(self.values.get(f"{prefix}-{name}") for name in ("topology", "links"))
 
     def _parameters(self, prefix: str, kind: str, registry: Any) -> dict[str, Any]:
         if kind not in registry:

@@ -6,6 +6,7 @@ from typing import Any
 from django.http import QueryDict
 
 from apps.experiments import services
+from apps.experiments.cutting import Cutting, cutting
 from apps.experiments.draft import Draft
 from apps.experiments.forms import EditorForm
 from apps.experiments.models import Experiment
@@ -92,7 +93,25 @@ class Editor:
             return None
 
     def preview(self) -> dict[str, Any]:
-        """The drawing of the plan, or what stands in its way."""
+        """The drawing of the plan, or what stands in its way; and the map."""
+        return {**self._plan(), "cutting": self._cutting()}
+
+    def _cutting(self) -> Cutting | None:
+        try:
+            document = load(self.text)[0] if self.mode == "yaml" else self.draft.document()[0]
+        except BadInput:
+            return None
+        name = document.get("target") if isinstance(document, dict) else None
+        found = Target.objects.prefetch_related("nodes").filter(name=str(name or "")).first()
+        if found is None:
+            return None
+        shown = cutting(document, found)
+        shown.form = self.mode == "form"
+        if shown.form and shown.steps:
+            shown.step = self.draft.steps[shown.steps[0]]
+        return shown
+
+    def _plan(self) -> dict[str, Any]:
         try:
             if self.mode == "yaml":
                 return {"drawing": drawing_of(*services.check(*load(self.text)))}

@@ -8,8 +8,14 @@ from django.urls import reverse_lazy
 
 from apps import parameters
 from apps.experiments import services
-from apps.experiments.draft import Draft
-from apps.experiments.offers import faults_offered, nodes_offered, probes_offered, workloads_offered
+from apps.experiments.draft import BY_NODES, Draft
+from apps.experiments.offers import (
+    faults_offered,
+    nodes_offered,
+    probes_offered,
+    topologies_offered,
+    workloads_offered,
+)
 from apps.targets.models import Target
 from engine import catalogue
 from engine.errors import BadInput, Problem
@@ -130,6 +136,21 @@ class EditorForm(forms.Form):
                 label="nodes", choices=nodes_offered(target, now), initial=now or "one", required=False,
                 help_text="Looked up again at the moment of the fault.",
             )  # fmt: skip
+            if f"{prefix}-topology" in self.fields:
+                self._draw_topology(prefix, target)
+
+    def _draw_topology(self, prefix: str, target: EngineTarget) -> None:
+        choices, reasons = topologies_offered(target, self.draft.values.get(f"{prefix}-topology", ""))
+        self.fields[f"{prefix}-topology"] = forms.ChoiceField(
+            label="topology", choices=choices, required=False, widget=OfferSelect(reasons, attrs=REDRAW),
+            help_text="Which links are cut; the map above shows them.",
+        )  # fmt: skip
+        self.fields[f"{prefix}-links"] = _text(
+            "links",
+            "picked by hand, on the map or here: -> is one way, <-> both",
+            "n1 -> n2; n2 <-> clients",
+            most=parameters.MOST,
+        )
 
     def clean(self) -> dict[str, Any]:
         self.document, problems = self.draft.document()
@@ -172,11 +193,13 @@ class EditorForm(forms.Form):
     def _step(self, number: int, step: str) -> dict[str, Any]:
         main = (f"step-{step}-fault", f"step-{step}-at", f"step-{step}-for")
         rhythm = (f"step-{step}-pulse", f"step-{step}-moments")
+        kind = self.draft.values.get(f"step-{step}-fault", "")
+        unasked = [f"step-{step}-{kind}-{name}" for name in BY_NODES] if self.draft.by_links(step) else []
         return {
             "id": step,
             "number": number,
             "main": [self[name] for name in main],
-            "parameters": self._fields(f"step-{step}-", but=main + rhythm),
+            "parameters": self._fields(f"step-{step}-", but=(*main, *rhythm, *unasked)),
             "rhythm": [self[name] for name in rhythm],
             "rhythmic": any(self[name].value() or self[name].errors for name in rhythm),
         }
@@ -186,9 +209,9 @@ class EditorForm(forms.Form):
         return len(self.draft.base.get("steady_state", [])[1:])
 
 
-def _text(label: str, help_text: str, example: str) -> forms.CharField:
+def _text(label: str, help_text: str, example: str, most: int = 200) -> forms.CharField:
     widget = forms.TextInput(attrs={"placeholder": example, "autocomplete": "off"})
-    return forms.CharField(label=label, help_text=help_text, required=False, max_length=200, widget=widget)
+    return forms.CharField(label=label, help_text=help_text, required=False, max_length=most, widget=widget)
 
 
 def _targets() -> list[tuple[str, str]]:

@@ -2,10 +2,12 @@
 
 from engine import drivers
 from engine.blast import WORDS
-from engine.clients import REGISTRY as CLIENTS
+from engine.errors import EngineError
 from engine.faults import REGISTRY as FAULTS
+from engine.fitting import why_not
 from engine.probes import REGISTRY as PROBES
 from engine.target import Target
+from engine.topology import BY_HAND, KINDS, Topology
 from engine.workloads import REGISTRY as WORKLOADS
 
 Choices = list[tuple[str, str]]
@@ -26,15 +28,7 @@ def probes_offered() -> Choices:
 
 def workloads_offered(target: Target) -> dict[str, str]:
     """Each workload, with "" where the target's kind has a client that can carry it, or why not."""
-    return {name: why_no_client(name, target.kind) for name in WORKLOADS.names()}
-
-
-def why_no_client(workload: str, kind: str) -> str:
-    what = WORKLOADS.get(workload).keeps
-    able = [name for name, client in CLIENTS if what in client.keeps]
-    if kind in able:
-        return ""
-    return f"no client keeps a {what} in {kind}; there are clients for {', '.join(able) or 'nothing'}"
+    return {name: why_not(name, target.kind) for name in WORKLOADS.names()}
 
 
 def nodes_offered(target: Target, now: str) -> Choices:
@@ -52,6 +46,30 @@ def nodes_offered(target: Target, now: str) -> Choices:
     if now and now not in dict(choices):
         choices.append((now, now))
     return choices
+
+
+def topologies_offered(target: Target, now: str) -> tuple[Choices, dict[str, str]]:
+    """Which links may be cut, in words, and why some of them cannot be here; "" is what is chosen below it."""
+    texts = [kind for kind in KINDS if kind not in (BY_HAND, "zone-from-zone")]
+    names = [node.name for node in target.nodes]
+    texts += [f"{kind} {name}" for kind in ("one-alone", "one-way", "bridge") for name in names]
+    tags = sorted({tag for node in target.nodes for tag in node.tags})
+    texts += [f"zone-from-zone {tag}" for tag in tags]
+    found = [(text, Topology.read(text)) for text in texts]
+    choices = [("", "clients from the nodes below, or the links picked by hand")]
+    choices += [(text, f"{KINDS[topology.kind].title}: {topology.line()}") for text, topology in found]
+    if now and now not in dict(choices):
+        choices.append((now, now))
+    return choices, {text: unmakeable(topology, target) for text, topology in found}
+
+
+def unmakeable(topology: Topology, target: Target) -> str:
+    """Why a topology cannot be made of these nodes; "" where it can."""
+    try:
+        topology.example(target)
+    except EngineError as error:
+        return str(error)
+    return ""
 
 
 def default_nodes(target: Target) -> str:

@@ -6,7 +6,6 @@ from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
 from apps.experiments.models import Experiment, ExperimentVersion
-from apps.experiments.offers import why_no_client
 from apps.targets.models import Target
 from apps.targets.services import save_target
 from engine import document as documents
@@ -48,10 +47,10 @@ def _impossible(definition: Definition, target: Target, document: object) -> lis
     order = _order_of_steps(document)
     found = []
     for problem in problems_of(definition, target.to_engine()):
-        head, i, rest = problem.where.split(".", 2)
-        found.append(Problem(f"{head}.{order[int(i)]}.{rest}", problem.message))
-    if definition.workload and (why := why_no_client(definition.workload[0], target.kind)):
-        found.append(Problem(f"workload.{definition.workload[0]}", why))
+        if problem.where.startswith("faults."):
+            head, i, rest = problem.where.split(".", 2)
+            problem = Problem(f"{head}.{order[int(i)]}.{rest}", problem.message)
+        found.append(problem)
     return found
 
 

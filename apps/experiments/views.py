@@ -124,6 +124,8 @@ def draw(request: HttpRequest) -> HttpResponse:
     elif do == "add":
         target = editor.target()
         editor.draft.add_step(target.to_engine() if target else None)
+    elif do == "cut" and (cut := editor.target()):
+        editor.draft.cut_links(cut.to_engine())
     elif do.startswith("remove-"):
         editor.draft.remove_step(do.removeprefix("remove-"))
     response = render(request, "experiments/_editor.html", {"editor": editor.drawn()})
@@ -133,7 +135,7 @@ def draw(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def preview(request: HttpRequest) -> HttpResponse:
-    return render(request, "experiments/_previewed.html", _posted(request).preview())
+    return render(request, "experiments/_previewed.html", _posted(request).preview() | {"swapped": True})
 
 
 @page

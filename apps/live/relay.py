@@ -112,6 +112,10 @@ class Relay:
                 self._task = None
                 self.connected = False
 
+    def listening(self, channel: str) -> int:
+        """How many browsers follow a channel through this process."""
+        return len(self._boxes.get(channel, ()))
+
     async def _relay(self) -> None:
         while self.url:
             try:

@@ -20,7 +20,7 @@ from engine.errors import Refused
 from engine.events import Event
 
 BEAT = 0.5  # seconds between two signs of life
-TICK = 0.25  # seconds between two batches, at least
+TICK = 0.1  # seconds between two batches, at least
 PATIENCE = 5.0  # seconds to wait for the database before an injection is refused
 TAKEN = "another process has taken the run over"
 LAST_PATIENCE = 60.0  # seconds to wait for it at the end; then the reaper brings in what is missing

@@ -8,6 +8,7 @@ app_name = "runs"
 urlpatterns = [
     path("runs/", views.index, name="list"),
     path("runs/<int:pk>/", views.detail, name="detail"),
+    path("runs/<int:pk>/stream/", views.stream, name="stream"),
     path("runs/<int:pk>/abort/", views.abort, name="abort"),
     path("experiments/<int:pk>/start/", views.start, name="start"),
     path("hurt/", views.hurt, name="hurt"),

@@ -3,12 +3,16 @@ from typing import Any
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http.response import HttpResponseBase
+from django.shortcuts import aget_object_or_404, get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from apps.experiments.models import Experiment
+from apps.live import events as live
 from apps.runs import evidence, services
+from apps.runs.consumers import feed
 from apps.runs.models import Halt, Run
 from engine.errors import EngineError
 from engine.undo import LEASE
@@ -48,7 +52,15 @@ def page_data(run: Run) -> dict[str, Any]:
         "events": events,
         "last": last,
         "socket": f"/ws/runs/{run.pk}/",
+        "stream": reverse("runs:stream", args=[run.pk]),
     }
+
+
+@require_GET
+async def stream(request: HttpRequest, pk: int) -> HttpResponseBase:
+    """The same events as through the socket, for a browser that gets none."""
+    await aget_object_or_404(Run, pk=pk)
+    return live.response(feed(pk, live.after(request)))
 
 
 @require_POST

@@ -40,7 +40,7 @@ class NodeForm(forms.Form):
         required=False,
         label="Upstream",
         help_text="optional. Clients reach the address; chaosboard's link proxy forwards to the upstream, "
-        "so that the link can be delayed or cut.",
+        "so that the link can be delayed or cut. Of a service by UDP: udp://127.0.0.1:1053.",
         widget=forms.TextInput(attrs={"placeholder": "127.0.0.1:12379", "autocomplete": "off"}),
     )
 

@@ -8,6 +8,7 @@ urlpatterns = [
     path("add/", views.add, name="add"),
     path("<int:pk>/", views.detail, name="detail"),
     path("<int:pk>/edit/", views.edit, name="edit"),
+    path("<int:pk>/links/", views.links, name="links"),
     path("<int:pk>/check/", views.check, name="check"),
     path("<int:pk>/delete/", views.delete, name="delete"),
 ]

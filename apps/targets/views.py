@@ -3,7 +3,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from apps.targets import services
+from apps.targets import picture, services
 from apps.targets.forms import TargetForm
 from apps.targets.models import Target
 from engine.errors import BadInput, EngineError, Refused
@@ -27,8 +27,16 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "target": target,
         "experiments": target.experiments.all(),
         "runs": target.runs.select_related("version__experiment")[:8],
+        **picture.context(target),
     }
     return render(request, "targets/detail.html", context)
+
+
+@require_safe
+def links(request: HttpRequest, pk: int) -> HttpResponse:
+    """The map's data and table alone, asked for again and again by the page of a service."""
+    target = get_object_or_404(_targets(), pk=pk)
+    return render(request, "parts/links.html", picture.context(target))
 
 
 @page

@@ -17,7 +17,10 @@ NODE = {
     "properties": {
         "name": TEXT,
         "address": {**TEXT, "description": "host:port, where clients reach it"},
-        "upstream": {**TEXT, "description": "where the link proxy forwards to"},
+        "upstream": {
+            **TEXT,
+            "description": "where the link proxy forwards to: host:port, or udp://host:port",
+        },
         "tags": {"type": "array", "items": TEXT, "description": "words by which a fault can choose it"},
         "driver": {
             "type": "object",

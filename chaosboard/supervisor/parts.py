@@ -58,7 +58,10 @@ def board(state: Path, host: str, port: int) -> list[Part]:
     engine = (python, "-m", "engine")
     worker = (python, "-m", "celery", "-A", "chaosboard", "worker", "-l", "INFO")
     quick = ("--without-gossip", "--without-mingle")
-    web = (python, "-m", "uvicorn", "chaosboard.asgi:application", "--host", host, "--port", str(port))
+    web = (
+        python, "-m", "uvicorn", "chaosboard.asgi:application", "--host", host, "--port", str(port),
+        "--ws-per-message-deflate", "false",  # each browser's copy would be compressed on its own
+    )  # fmt: skip
     beat = (python, "-m", "celery", "-A", "chaosboard", "beat", "-l", "INFO", "--pidfile=")
 
     def watched() -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine.history import History, Op
+from engine.live import Watcher
 from engine.registry import Registry
 from engine.verdict import Judgement
 
@@ -18,6 +19,10 @@ class Checker(ABC):
     @abstractmethod
     def check(self, history: History) -> Judgement:
         """Times in the findings are the history's own: monotonic ns."""
+
+    def live(self) -> Watcher | None:
+        """Who judges a history while it grows; None where only the whole can be judged."""
+        return None
 
 
 def shown(op: Op, **more: Any) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Transactions as columns: one row a transaction, one row a step of one, one row an element that was read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
-from operator import itemgetter
+from itertools import chain, compress
+from operator import eq, getitem, itemgetter
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from engine.samples import Outcome
 from engine.txn import micros
 
 Bools = NDArray[np.bool_]
+CHUNK = 1 << 12  # transactions that are taken apart at once, so that they stay in the cache
+LISTS = {list, tuple}
+NESTED = {list, dict, tuple}
 
 
 @dataclass
@@ -55,72 +59,145 @@ class Transactions:
 def transactions(history: History, writes: str, lists: bool) -> Transactions:
     """Raises BadInput naming the operation that is no transaction."""
     c = history.columns
-    codes = np.where(c.outcome == Outcome.OK, c.result, c.value)
+    ok = c.outcome == Outcome.OK
+    codes = np.where(ok, c.result, c.value)
+    apart = _Apart(writes, lists, ok)
     with paused():
-        given = [c.values.values[code] for code in codes.tolist()]
-        steps = _steps(given, writes, lists)
-        if steps is None:
-            for op in history.ops:
-                micros(op, writes)
-            raise AssertionError("a transaction is malformed, and none of them is")
-        return _flat(c, given, *steps, lists)
+        for start in range(0, len(codes), CHUNK):
+            given = [c.values.values[code] for code in codes[start : start + CHUNK].tolist()]
+            if not apart.take(given, start):
+                for op in history.ops:
+                    micros(op, writes)
+                raise AssertionError("a transaction is malformed, and none of them is")
+        return apart.put_together(c)
 
 
-def _steps(given: list[Any], writes: str, lists: bool) -> tuple[list[str], list[Any], list[Any]] | None:
-    """The names, keys and values of all steps; None where one is not what it must be."""
-    if not set(map(type, given)) <= {list, tuple}:
-        return None
-    flat = list(chain.from_iterable(given))
-    if not set(map(type, flat)) <= {list, tuple} or not set(map(len, flat)) <= {3}:
-        return None
-    f, key, value = (list(map(itemgetter(i), flat)) for i in range(3))
-    if (
-        not set(map(type, f)) <= {str}
-        or not set(f) <= {"r", writes}
-        or {list, dict, tuple} & set(map(type, key))
-    ):
-        return None
-    kinds = set(zip(f, map(type, value), strict=True))
-    fit = (list, tuple, type(None))
-    if any(kind in (list, dict) if name != "r" or not lists else kind not in fit for name, kind in kinds):
-        return None
-    return f, key, value
+class _Coded:
+    """Codes of what comes in parts. Whole numbers get theirs at the end, without a look at each."""
+
+    def __init__(self, table: Table) -> None:
+        self._table, self._parts, self._numbers = table, list[Ints](), True
+
+    def add(self, found: Sequence[Any], kinds: set[type]) -> None:
+        part = self._as_numbers(found) if self._numbers and kinds <= {int} else None
+        if part is None and self._numbers:
+            self._parts = [self._table.codes(one.tolist()) for one in self._parts]
+            self._numbers = False
+        self._parts.append(self._table.codes(found) if part is None else part)
+
+    def _as_numbers(self, found: Sequence[int]) -> Ints | None:
+        try:
+            return np.fromiter(found, np.int64, len(found))
+        except OverflowError:
+            return None
+
+    def codes(self) -> Ints:
+        found = np.concatenate([np.zeros(0, np.int64), *self._parts])
+        if not self._numbers or not len(found):
+            return found
+        low, high = int(found.min()), int(found.max())
+        if high - low > 4 * len(found):
+            distinct, place = np.unique(found, return_inverse=True)
+            spread: Ints = self._table.codes(distinct.tolist())[place.ravel()]
+            return spread
+        there = np.zeros(high - low + 1, bool)
+        there[found - low] = True
+        code = np.zeros(len(there), np.int64)
+        code[there] = self._table.codes((np.flatnonzero(there) + low).tolist())
+        coded: Ints = code[found - low]
+        return coded
 
 
-def _flat(
-    c: Columns, given: list[Any], f: list[str], key: list[Any], value: list[Any], lists: bool
-) -> Transactions:
-    txn = np.repeat(np.arange(len(given)), np.fromiter(map(len, given), np.int64, len(given)))
-    write = np.fromiter(map("r".__ne__, f), bool, len(f))
-    kept = np.flatnonzero(write | (c.outcome[txn] == Outcome.OK))
-    keys, values = Table(), Table()
-    key_codes = keys.codes(key)[kept]
-    txn, write, chosen = txn[kept], write[kept], [value[i] for i in kept.tolist()]
-    never = (c.outcome == Outcome.INFO) | (c.completed == NEVER)
-    found = Transactions(
-        c.index, c.process, c.invoked, np.where(never, NEVER, c.completed), c.outcome, txn, write,
-        key_codes, np.full(len(kept), -1, np.int64), np.zeros(len(kept), np.int64),
-        np.full(len(keys), -1, np.int64), kept[:0], kept[:0], keys, values,
-    )  # fmt: skip
-    if lists:
-        _read_lists(found, chosen)
-    else:
-        found.value = values.codes(chosen)
-    return found
+class _Apart:
+    """Takes transactions apart, some at a time."""
+
+    def __init__(self, writes: str, lists: bool, ok: Bools) -> None:
+        self._writes, self._lists, self._ok = writes, lists, ok
+        self.keys, self.values = Table(), Table()
+        self._keys, self._values = _Coded(self.keys), _Coded(self.values)
+        self._txn: list[Ints] = []
+        self._write: list[Bools] = []
+        self._read: list[Any] = []  # the lists that were read
+
+    def take(self, given: list[Any], start: int) -> bool:
+        """The first has the row `start`; false where one is not what it must be."""
+        if not set(map(type, given)) <= LISTS:
+            return False
+        flat = list(chain.from_iterable(given))
+        if not set(map(type, flat)) <= LISTS or not set(map(len, flat)) <= {3}:
+            return False
+        f, key, value = (list(map(itemgetter(i), flat)) for i in range(3))
+        kinds = set(map(type, key))
+        if not set(map(type, f)) <= {str} or not set(f) <= {"r", self._writes} or kinds & NESTED:
+            return False
+        write = np.fromiter(map("r".__ne__, f), bool, len(f))
+        if not self._fit(write, value):
+            return False
+        counts = np.fromiter(map(len, given), np.int64, len(given))
+        self._keep(np.repeat(np.arange(start, start + len(given)), counts), write, key, kinds, value)
+        return True
+
+    def _fit(self, write: Bools, value: list[Any]) -> bool:
+        written = set(map(type, compress(value, write.tolist())))
+        read = set(map(type, compress(value, (~write).tolist())))
+        return not written & NESTED and (read <= {*LISTS, type(None)} if self._lists else not read & NESTED)
+
+    def _keep(self, txn: Ints, write: Bools, key: list[Any], kinds: set[type], value: list[Any]) -> None:
+        kept = write | self._ok[txn]
+        if not kept.all():
+            key, value = (list(compress(column, kept.tolist())) for column in (key, value))
+            txn, write = txn[kept], write[kept]
+        self._txn.append(txn)
+        self._write.append(write)
+        self._keys.add(key, kinds)
+        if self._lists:
+            self._read += compress(value, (~write).tolist())
+            value = list(compress(value, write.tolist()))
+        self._values.add(value, set(map(type, value)))
+
+    def put_together(self, c: Columns) -> Transactions:
+        nothing = np.zeros(0, np.int64)
+        txn = np.concatenate([nothing, *self._txn])
+        write = np.concatenate([np.zeros(0, bool), *self._write])
+        never = (c.outcome == Outcome.INFO) | (c.completed == NEVER)
+        key, value = self._keys.codes(), self._values.codes()
+        found = Transactions(
+            c.index, c.process, c.invoked, np.where(never, NEVER, c.completed), c.outcome, txn, write, key,
+            np.full(len(txn), -1, np.int64), np.zeros(len(txn), np.int64), np.full(len(self.keys), -1, np.int64),
+            nothing, nothing, self.keys, self.values,
+        )  # fmt: skip
+        if self._lists:
+            found.value[write] = value
+            _read_lists(found, [one or () for one in self._read])
+        else:
+            found.value = value
+        return found
 
 
-def _read_lists(t: Transactions, value: list[Any]) -> None:
+def _read_lists(t: Transactions, lists: list[Any]) -> None:
     """Most lists are how a longer one begins: only the others are taken apart."""
-    t.value[t.write] = t.values.codes([value[i] for i in np.flatnonzero(t.write).tolist()])
     reads = np.flatnonzero(~t.write)
-    lists = [value[i] or () for i in reads.tolist()]
     t.length[reads] = np.fromiter(map(len, lists), np.int64, len(lists))
-    order = reads[np.lexsort((-reads, t.length[reads], t.key[reads]))]
-    ends = np.flatnonzero(np.diff(np.append(t.key[order], -1)))
-    t.longest[t.key[order[ends]]] = order[ends]
-    longest: dict[int, Any] = {int(t.key[i]): value[i] or () for i in order[ends].tolist()}
-    keys = t.key[reads].tolist()
-    begins = (longest[k][: len(one)] == one for k, one in zip(keys, lists, strict=True))
-    apart = ~np.fromiter(begins, bool, len(lists)) | (t.longest[t.key[reads]] == reads)
+    longest = _longest(t, reads)
+    number = np.zeros(len(t.txn), np.int64)
+    number[reads] = np.arange(len(reads))
+    there = np.flatnonzero(t.longest >= 0)
+    by_key: list[Any] = [()] * len(t.keys)
+    for key, at in zip(there.tolist(), number[t.longest[there]].tolist(), strict=True):
+        by_key[key] = lists[at]
+    whole = map(by_key.__getitem__, t.key[reads].tolist())
+    begins = map(getitem, whole, map(slice, t.length[reads].tolist()))
+    apart = ~np.fromiter(map(eq, begins, lists), bool, len(lists)) | longest[number[reads]]
     t.given = reads[apart]
-    t.elements = t.values.codes(list(chain.from_iterable(lists[i] for i in np.flatnonzero(apart).tolist())))
+    t.elements = t.values.codes(list(chain.from_iterable(compress(lists, apart.tolist()))))
+
+
+def _longest(t: Transactions, reads: Ints) -> Bools:
+    """Fills in the first of the longest reads of each key; of each read, whether it is such a one."""
+    key, length = t.key[reads], t.length[reads]
+    most = np.full(len(t.keys), -1, np.int64)
+    np.maximum.at(most, key, length)
+    top = np.flatnonzero(length == most[key])[::-1]
+    t.longest[key[top]] = reads[top]  # of several the first stays
+    same: Bools = t.longest[key] == reads
+    return same

@@ -5,9 +5,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.checkers import Checker, shown
+from engine.checkers._live_counts import Sums
 from engine.columns import NEVER, Ints
 from engine.errors import BadInput, Problem
 from engine.history import History
+from engine.live import Watcher
 from engine.samples import Outcome
 from engine.specs import REGISTRY as SPECS
 from engine.specs import refuse_others
@@ -50,6 +52,9 @@ class Counter(Checker):
         return Judgement(
             NAME, Verdict.HELD, f"{number}, each a sum that there may have been", EXPECTED, "0 wrong"
         )
+
+    def live(self) -> Watcher | None:
+        return Sums()
 
 
 class _Sums:

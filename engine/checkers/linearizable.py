@@ -7,10 +7,14 @@ import numpy as np
 
 from engine.checkers import Checker, shown
 from engine.checkers._core import Core, core
+from engine.checkers._live import Registers
 from engine.checkers._search import first_failure, search
 from engine.checkers._zones import Words, Zones, zones
+from engine.checkers.versions import WORDS as VERSIONED
+from engine.checkers.versions import Bools, Versioned
 from engine.columns import Ints
 from engine.history import History
+from engine.live import Watcher
 from engine.parameters import param
 from engine.replay import MOST, every_order, rejects, steps
 from engine.samples import Outcome
@@ -48,6 +52,10 @@ class Linearizable(Checker):
             return self._judgement(Verdict.UNKNOWN, "no operation was answered, so none could be wrong", [])
         return _Judging(self, spec, history, deadline).judge()
 
+    def live(self) -> Watcher | None:
+        words = ZONED.get(self.spec)
+        return Registers(words.read, words.write) if words else None
+
     def _judgement(self, verdict: Verdict, headline: str, findings: list[dict[str, Any]]) -> Judgement:
         measured = f"{len(findings)} found" if findings else verdict.word
         return Judgement(NAME, verdict, headline, EXPECTED, measured, findings)
@@ -69,11 +77,19 @@ class _Judging:
         for key, rows in found.violated.items():
             self._zone(key, rows)
         self.violated += found.others
-        for key, rows in self._rows_of(found.hard):
+        hard = found.hard[~self._by_versions()[found.hard]]
+        for key, rows in self._rows_of(hard):
             self._search(key, rows)
         if self.checker.certify and not self.violated:
-            self._prove(set(found.hard.tolist()))
+            self._prove(set(hard.tolist()))
         return self._verdict()
+
+    def _by_versions(self) -> Bools:
+        """By key: does the order of the versions that the store told explain its answers already?"""
+        words = VERSIONED.get(self.spec.name)
+        if words is None or self.c.version is None:
+            return np.zeros(len(self.c.keys), bool)
+        return Versioned(self.history, *words).held()
 
     def _rows_of(self, hard: Ints) -> Iterator[tuple[int, Ints]]:
         """The rows of each of these keys; of all keys together where the spec has transactions over them."""

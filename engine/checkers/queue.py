@@ -6,9 +6,11 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine.checkers import Checker, shown
+from engine.checkers._live_counts import Values
 from engine.checkers._search import search
 from engine.columns import NEVER, NONE, Columns, Ints
 from engine.history import History
+from engine.live import Watcher
 from engine.parameters import param
 from engine.replay import MOST, every_order, rejects, steps
 from engine.samples import Outcome
@@ -85,6 +87,9 @@ class Queue(Checker):
     def _judgement(self, verdict: Verdict, headline: str, findings: list[dict[str, Any]]) -> Judgement:
         measured = f"{len(findings)} found" if findings else verdict.word
         return Judgement(NAME, verdict, headline, EXPECTED, measured, findings)
+
+    def live(self) -> Watcher | None:
+        return Values()
 
 
 def _by_key(c: Columns) -> Iterator[tuple[Any, Ints]]:

@@ -5,8 +5,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.checkers import Checker, shown
+from engine.checkers._live_counts import Sessions as Seen
 from engine.columns import NEVER, NONE, Columns, Ints
 from engine.history import History
+from engine.live import Watcher
 from engine.parameters import param
 from engine.samples import Outcome
 from engine.specs import refuse_others
@@ -65,6 +67,9 @@ class Sessions(Checker):
         return Judgement(
             NAME, Verdict.HELD, f"{sessions}, none of which went back in time", EXPECTED, "0 found"
         )
+
+    def live(self) -> Watcher | None:
+        return Seen(*WORDS[self.spec])
 
 
 def _written(c: Columns, rows: Ints, write: Bools) -> Ints:

@@ -2,8 +2,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine.checkers import Checker, shown
+from engine.checkers._live_counts import Elements as Seen
 from engine.elements import Elements, elements
 from engine.history import History
+from engine.live import Watcher
 from engine.text import count
 from engine.verdict import Judgement, Verdict
 
@@ -45,6 +47,9 @@ class Set(Checker):
         if unsure:
             headline += f"; of {unsure:,} without an answer {there:,} are there"
         return Judgement(NAME, Verdict.HELD, headline, EXPECTED, "0 lost")
+
+    def live(self) -> Watcher | None:
+        return Seen()
 
 
 def _findings(key: Any, one: Elements) -> list[dict[str, Any]]:

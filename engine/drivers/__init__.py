@@ -40,6 +40,10 @@ class Driver:
         """Why the node must not be hurt, or cannot be found; "" where it can be."""
         return ""
 
+    def unable(self, node: Node, how: dict[str, Any]) -> str:
+        """Why the link of `node` cannot be disturbed so, where the driver disturbs links; "" where it can be."""
+        return ""
+
     def victim(self, node: Node) -> str:
         """What would be hurt, in words: `pid 4711, etcd --name n1`; "" where nothing is found."""
         return ""

@@ -1,5 +1,6 @@
 """The link between clients and a node, carried by the link proxy of this host."""
 
+import socket
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ class Link(Driver):
     def refusal(self, node: Node) -> str:
         """Why the proxy cannot listen on the node's address; "" where it can, or does."""
         host, port = split_address(node.address)
-        if node.address == node.upstream:
+        if node.address == node.own_address:
             return f"{node.name} has its own address as upstream; the proxy would forward to itself."
         if not processes.is_local(host):
             return f"{host} is not this host; the link proxy can only listen here."
@@ -27,8 +28,23 @@ class Link(Driver):
             mine = node.address in proxy.call(state.root(), {"do": "hello"})["links"]
         except Unreachable:
             mine = False
-        if not mine and (pid := processes.holder(port)):
+        if mine:
+            return ""
+        if node.protocol == "udp":
+            return _in_use(host, port)
+        if pid := processes.holder(port):
             return f"Port {port} is held by {processes.describe(pid)}; the link proxy cannot listen on it."
+        return ""
+
+    def unable(self, node: Node, how: dict[str, Any]) -> str:
+        from engine.proxy import disturbance
+
+        for toxic in disturbance.toxics("", how, 0):
+            if node.protocol not in toxic.kind.carries:
+                return (
+                    f"{toxic.type.replace('_', '-')} is for links of {toxic.kind.carries[0].upper()}, "
+                    f"and {node.name} is reached by {node.protocol.upper()}."
+                )
         return ""
 
     def victim(self, node: Node) -> str:
@@ -68,3 +84,14 @@ class Link(Driver):
         if mark in marks:
             return ReadBack(False, f"the link {node.address} is still disturbed")
         return ReadBack(True, f"nothing of it is left on the link {node.address}")
+
+
+def _in_use(host: str, port: int) -> str:
+    """Why no datagrams can be taken there; "" where they can."""
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.bind((host, port))
+    except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        return f"The link proxy cannot take datagrams on {host}:{port}: {why}."
+    return ""

@@ -122,7 +122,7 @@ class Process(Driver):
 
     def _foreign_port(self, node: Node, pid: int) -> str:
         """Why the process is not the node: another one holds the port of its address."""
-        host, port = split_address(node.upstream or node.address)
+        host, port = split_address(node.own_address)
         if not processes.is_local(host):
             return f"{node.name} is at {host}, which is not this host; its process cannot be controlled from here."
         holders = processes.listeners(port)

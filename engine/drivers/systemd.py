@@ -199,7 +199,7 @@ def _at_run_time(found: dict[str, str]) -> list[str]:
 
 def _foreign_port(node: Node, unit: str, pids: list[int]) -> str:
     """Why the unit is not the node: another process holds the port of its address."""
-    host, port = split_address(node.upstream or node.address)
+    host, port = split_address(node.own_address)
     if not processes.is_local(host):
         return f"{node.name} is at {host}, which is not this host; its unit cannot be controlled from here."
     holders = processes.listeners(port)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine.capabilities import Captured, Network, ReadBack
+from engine.errors import Refused
 from engine.faults import Fault
 from engine.target import Node
 
@@ -18,6 +19,8 @@ class _LinkFault(Fault):
         """What the link is to do, as `engine.proxy` reads it."""
 
     def capture(self, driver: Any, node: Node) -> Captured:
+        if why := driver.unable(node, self.how()):
+            raise Refused(why)
         driver.prepare(node)
         return {}
 

@@ -63,7 +63,7 @@ def ports(node: Node, family: Sequence[Identity]) -> list[int]:
     Others may be different ones after each start.
     """
     found = {port for those in listening(family).values() for port in those}
-    own = split_address(node.upstream or node.address)[1]
+    own = split_address(node.own_address)[1]
     return [own] if own in found else sorted(found)
 
 

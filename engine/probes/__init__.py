@@ -37,6 +37,7 @@ class View(NamedTuple):
 
     me: str
     leader: str | None
+    term: int | None = None  # of the leadership, where the system counts them
 
 
 class Session(ABC):

@@ -72,8 +72,9 @@ class _Session(Session, Leads):
         try:
             data = orjson.loads(answer.body)
             leader = str(data.get("leader", "0"))
-            return View(str(data["header"]["member_id"]), None if leader == "0" else leader)
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+            term = int(data["raftTerm"]) if "raftTerm" in data else None
+            return View(str(data["header"]["member_id"]), None if leader == "0" else leader, term)
+        except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
             raise Lost("not the answer of an etcd member") from None
 
     async def close(self) -> None:

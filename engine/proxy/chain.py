@@ -15,10 +15,11 @@ def refit(flow: "Flow | DatagramFlow") -> None:
     old = {stage.toxic: stage for stage in flow.chain}
     wanted = [toxic for toxic in flow.side.toxics if toxic in old or _applies(flow, toxic)]
     wanted.sort(key=lambda toxic: toxic.kind.last)
-    gone = [stage for stage in flow.chain if stage.toxic not in wanted]
+    fixed = [stage for stage in flow.chain if stage.fixed]
+    gone = [stage for stage in flow.chain if stage.toxic not in wanted and not stage.fixed]
     if wanted:
         flow.stop_splicing()
-    stages = [old.get(toxic) or toxic.kind(flow, toxic) for toxic in wanted]
+    stages = fixed + [old.get(toxic) or toxic.kind(flow, toxic) for toxic in wanted]
     flow.held = any(stage.holds for stage in stages)
     for stage in gone:
         stage.release()

@@ -5,7 +5,7 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from engine.proxy import files
+from engine.proxy import files, http2
 from engine.proxy.flow import Flow
 from engine.proxy.loop import IN_OR_OVER, OUT, OVER, Loop
 
@@ -17,7 +17,7 @@ _AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset
 
 
 class Connection:
-    __slots__ = ("_others", "began", "closed", "down", "link", "loop", "node", "up", "user")
+    __slots__ = ("_others", "began", "closed", "down", "http2", "link", "loop", "node", "up", "user")
 
     def __init__(self, link: "Link", user: socket.socket, loop: Loop) -> None:
         self.link, self.loop = link, loop
@@ -25,6 +25,7 @@ class Connection:
         self.node: socket.socket | None = None
         self.up: Flow | None = None  # from the client to the node
         self.down: Flow | None = None
+        self.http2: http2.Session | None = None
         self.closed = False
         self._others: list[Address] = []  # of the node, to be tried
         self.began = loop.now  # monotonic nanoseconds
@@ -65,11 +66,35 @@ class Connection:
                 one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.up = Flow(self, self.link.up, self.user, node, self.loop)
         self.down = Flow(self, self.link.down, node, self.user, self.loop)
-        self.loop.rewatch(node.fileno(), self._node_says)
-        self.loop.watch(self.user.fileno(), self._user_says)
+        self.loop.rewatch(node.fileno(), self._node_begins)
+        self.loop.watch(self.user.fileno(), self._user_begins)
         for flow in self.flows():
             if flow.side.toxics:
                 flow.look()
+
+    def _user_begins(self, mask: int) -> None:
+        """Who speaks HTTP/2 is known by the first bytes, which are left where they are."""
+        start = _peek(self.user, len(http2.PREFACE)) if mask & IN_OR_OVER else b""
+        if start:
+            if http2.may_begin(start) and self.http2 is None:
+                if len(start) < len(http2.PREFACE) and not mask & OVER:
+                    return
+                self.http2 = http2.Session(self)
+            self._begun()
+        self._user_says(mask)
+
+    def _node_begins(self, mask: int) -> None:
+        start = _peek(self.node, http2.LEAST) if mask & IN_OR_OVER else b""
+        if start:
+            if http2.answers_first(start):
+                self.http2 = http2.Session(self)
+            self._begun()
+        self._node_says(mask)
+
+    def _begun(self) -> None:
+        assert self.node is not None
+        self.loop.hand_over(self.user.fileno(), self._user_says)
+        self.loop.hand_over(self.node.fileno(), self._node_says)
 
     def _user_says(self, mask: int) -> None:
         down, up = self.down, self.up
@@ -118,8 +143,16 @@ class Connection:
         files.give_back(2)
         for flow in self.flows():
             flow.clear()
-        self.up = self.down = None  # no cycle is left behind
+        self.up = self.down = self.http2 = None  # no cycle is left behind
         for one in (self.user, self.node):
             if one is not None:
                 self.loop.forget(one.fileno())
                 one.close()
+
+
+def _peek(one: socket.socket | None, size: int) -> bytes:
+    """What is there to be read, which stays there; nothing also where it has ended, or is broken."""
+    try:
+        return one.recv(size, socket.MSG_PEEK) if one is not None else b""
+    except OSError:
+        return b""

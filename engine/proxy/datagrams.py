@@ -4,7 +4,7 @@ What is cut off or too much is lost, as on a network: a datagram is passed on wh
 """
 
 import socket
-from typing import Any
+from typing import Any, ClassVar
 
 from engine.proxy import files
 from engine.proxy.chain import refit
@@ -60,6 +60,8 @@ class DatagramLink(Link):
 
 class Session:
     """What a connection is for streams."""
+
+    http2: ClassVar[None] = None
 
     def __init__(self, link: DatagramLink, client: Any, loop: Loop) -> None:
         self.link, self.client, self.loop = link, client, loop

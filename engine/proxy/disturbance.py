@@ -11,6 +11,10 @@
     slow_close                      by how much the end of a connection is delayed
     slice, variation, gap           size of the pieces it is cut into, how they vary, the time between them
     limit                           after how many bytes a connection is closed
+    duplicate                       the share of datagrams that pass twice
+    reorder, behind                 the share of datagrams that are held back, and for how long
+    http_abort, http_delay,         which requests and what is done to them, under the names of the toxics'
+    grpc_abort                      attributes; times are in milliseconds there
     direction                       both, to-node or from-node: where it acts; both if absent
 """
 
@@ -20,6 +24,7 @@ from typing import Any
 from engine.proxy.toxics import Attributes, Toxic, kind_of
 
 STREAMS = {"both": ("upstream", "downstream"), "to-node": ("upstream",), "from-node": ("downstream",)}
+_REQUESTS = ("http_abort", "http_delay", "grpc_abort")
 _ONCE = ("loss", "reset_peer")  # of the whole connection, whatever the direction
 
 # The keys of `how`, the first of which must be there, and the toxic that they make.
@@ -42,6 +47,11 @@ _READERS: dict[tuple[str, ...], tuple[str, Callable[..., Attributes]]] = {
             "average_size": int(slice), "size_variation": int(variation), "delay": gap * 1e6,
         },
     ),
+    ("duplicate",): ("duplicate", lambda duplicate: {"share": duplicate}),
+    ("reorder", "behind"): (
+        "reorder",
+        lambda reorder, behind=0.01: {"share": reorder, "delay": behind * 1e3},
+    ),
     ("limit",): ("limit_data", lambda limit: {"bytes": int(limit)}),
 }  # fmt: skip
 
@@ -56,6 +66,7 @@ def toxics(mark: str, how: Mapping[str, Any], until: float) -> list[Toxic]:
             attributes = read(**{key: asked.pop(key) for key in keys if key in asked})
             for stream in streams[:1] if type in _ONCE else streams:
                 found.append(_toxic(mark, type, stream, attributes, until))
+    found += [_toxic(mark, type, "upstream", asked.pop(type), until) for type in _REQUESTS if type in asked]
     if asked:
         raise ValueError(f"unknown: {', '.join(asked)}")
     return found
@@ -65,6 +76,8 @@ def _toxic(mark: str, type: str, stream: str, attributes: Attributes, until: flo
     kind = kind_of(type)
     assert kind is not None
     every = {**kind.attributes, **kind.beyond, **attributes}
+    if unknown := set(every) - set(kind.attributes) - set(kind.beyond):
+        raise ValueError(f"unknown: {', '.join(unknown)}")
     if why := kind.wrong(every):
         raise ValueError(why)
     return Toxic(f"{mark}_{type}_{stream}", type, stream, 1.0, every, kind, mark=mark, until=float(until))

@@ -15,6 +15,7 @@ _CHUNK = re.compile(rb"([0-9a-fA-F]{1,15})[^\r\n]*\r\n")
 class Head(NamedTuple):
     method: str
     path: str  # as it was sent, with its query
+    content_type: str = ""  # only read of HTTP/2
 
 
 class Requests:

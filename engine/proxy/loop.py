@@ -76,6 +76,10 @@ class Loop:
         self._handlers[fd] = handler
         self._epoll.modify(fd, mask)
 
+    def hand_over(self, fd: int, handler: Callable[[int], None]) -> None:
+        """Another handler, for what is to come."""
+        self._handlers[fd] = handler
+
     def forget(self, fd: int) -> None:
         """Before `fd` is closed."""
         if self._handlers.pop(fd, None) is not None:

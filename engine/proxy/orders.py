@@ -10,8 +10,9 @@ from engine.proxy import disturbance
 from engine.proxy.lease import lease
 from engine.proxy.link import Link
 from engine.proxy.loop import Loop
+from engine.proxy.proxies import PROTOCOLS
 from engine.proxy.upstream import Resolver
-from engine.target import split_address
+from engine.target import UDP, split_address
 
 LONGEST = 1 << 20  # bytes of a line
 
@@ -50,7 +51,7 @@ class Orders:
     def _do(self, message: dict[str, Any]) -> dict[str, Any]:
         what, listen = message["do"], message.get("listen", "")
         if what == "hello":
-            return {"links": {name: link.upstream for name, link in self._links.items()}}
+            return {"links": self._said()}
         if what == "open":
             self._open(listen, message["upstream"])
             self._save()
@@ -67,12 +68,15 @@ class Orders:
         return {"marks": self._marks(listen)}
 
     def _open(self, listen: str, upstream: str) -> None:
-        split_address(upstream)
+        kind, where = PROTOCOLS["udp" if upstream.startswith(UDP) else "tcp"], upstream.removeprefix(UDP)
+        split_address(where)
         split_address(listen)
         if listen in self._links:
-            self._links[listen].upstream = upstream
+            if kind.protocol != self._links[listen].protocol:
+                raise ValueError(f"{listen} is a link of {self._links[listen].protocol} already")
+            self._links[listen].upstream = where
             return
-        link = Link(listen, listen, upstream, self._loop, self._resolver)
+        link = kind(listen, listen, where, self._loop, self._resolver)
         link.start()
         self._links[listen] = link
 
@@ -96,4 +100,11 @@ class Orders:
         return list(dict.fromkeys(toxic.mark for toxic in self._links[listen].toxics()))
 
     def _save(self) -> None:
-        state.write(self._folder / "links.json", {name: link.upstream for name, link in self._links.items()})
+        state.write(self._folder / "links.json", self._said())
+
+    def _said(self) -> dict[str, str]:
+        """Where each link forwards to, as it was ordered."""
+        return {
+            name: (UDP if link.protocol == "udp" else "") + link.upstream
+            for name, link in self._links.items()
+        }

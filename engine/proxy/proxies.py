@@ -78,6 +78,8 @@ class Proxies:
         toxic = bodies.new_toxic(found)
         if link.toxic(toxic.name) is not None:
             raise refusals.toxic_exists()
+        if link.protocol not in toxic.kind.carries:
+            raise refusals.bad_body(f"{toxic.type} is only for {toxic.kind.carries[0]}")
         link.add(toxic)
         lease(self._loop, link, toxic)
         return toxic

@@ -1,27 +1,39 @@
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
+from random import Random
 from typing import ClassVar
 
-from engine import elements, units
+from engine import elements
+from engine.calls import Call
 from engine.history import History
-from engine.text import count
-from engine.workloads import Call, Workload
+from engine.parameters import param
+from engine.workloads import Counts, Workload
 
 
 @dataclass(frozen=True)
 class Set(Workload):
     """Adds numbers to a set, each once, and reads the set at the end: is every acknowledged one there?"""
 
-    checker: ClassVar[str] = "set"
     keeps: ClassVar[str] = "set"
-    last: ClassVar[Call | None] = ("read", None)
+    checkers: ClassVar[tuple[str, ...]] = ("set",)
+    tells_lost: ClassVar[bool] = True
 
-    def line(self) -> str:
-        return f"{count(self.clients, 'client')} add elements to a set, {units.show(self.rate, 'rate')}"
+    reads: float = param(
+        0.0, unit="share", help="the share of the operations that read the whole set", least=0, most=0.9
+    )
 
-    def calls(self) -> Iterator[Call]:
-        return (("add", number) for number in itertools.count())
+    def does(self) -> str:
+        return "add elements to a set"
 
-    def counts(self, history: History) -> dict[str, int | None]:
+    def calls(self, dice: Random) -> Iterator[Call]:
+        for number in itertools.count():
+            while self.reads and dice.random() < self.reads:
+                yield Call("read")
+            yield Call("add", number)
+
+    def last(self) -> list[Call]:
+        return [Call("read")]
+
+    def counts(self, history: History) -> Counts:
         return elements.counts(history)

@@ -1,23 +1,11 @@
 // The four charts of a run on one time axis, with the times it was hurt hatched in violet.
 /* global Plotly */
+import { colours } from './colours.js'
 import { availability, latency, LIMIT, operations, probesOf } from './series.js'
 import { make } from './words.js'
 
 const CONFIG = { displayModeBar: false, responsive: true, showSendToCloud: false, plotlyServerURL: '', doubleClick: false }
 const LEADERS = ['blue', 'teal', 'slate', 'brown', 'rose', 'olive', 'cyan']
-
-/** The colour behind a CSS variable, in the theme of the moment. */
-function colours(names) {
-  const probe = make('i')
-  document.body.append(probe)
-  const found = {}
-  for (const name of names) {
-    probe.style.color = `var(--${name})`
-    found[name] = getComputedStyle(probe).color
-  }
-  probe.remove()
-  return found
-}
 
 export class Charts {
   /** `root` holds the charts; `ledger` says what to draw; `ended` is the end of the axis where it is known. */
@@ -31,9 +19,9 @@ export class Charts {
     document.addEventListener('themechange', () => this.draw())
   }
 
-  /** Draws soon: at most three times a second, however often it is asked. */
+  /** Draws soon: at most five times a second, however often it is asked. */
   request() {
-    this.timer ??= setTimeout(() => this.draw(), Math.max(0, this.drawnAt + 340 - performance.now()))
+    this.timer ??= setTimeout(() => this.draw(), Math.max(0, this.drawnAt + 150 - performance.now()))
   }
 
   draw() {

@@ -1,4 +1,6 @@
-// The experiment editor: a problem's line number leads to the line in the text.
+// The experiment editor: a problem's line number leads to the line in the text; the map cuts links.
+import { LinkPicker } from './picker.js'
+
 function goToLine(line) {
   const text = document.getElementById('id_text')
   if (!text) return
@@ -14,3 +16,6 @@ document.addEventListener('click', (event) => {
   const button = event.target.closest('[data-line]')
   if (button) goToLine(Number(button.dataset.line))
 })
+
+const card = document.getElementById('map-card')
+if (card) new LinkPicker(card, document.getElementById('editor'))

@@ -1,5 +1,7 @@
 // What the numbered events of a run add up to. Knows nothing of the page.
 
+import { thinned } from './series.js'
+
 export class Ledger {
   constructor() {
     this.last = 0
@@ -54,6 +56,7 @@ export class Ledger {
 
   _interval(data) {
     this.intervals.push(data)
+    this.intervals = thinned(this.intervals)
     this.at = Math.max(this.at, data.t + data.width)
     for (const probe of Object.values(data.probes ?? {})) {
       this.totals.good += probe.good

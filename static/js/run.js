@@ -15,6 +15,7 @@ const charts = new Charts(byId('charts'), ledger, { live: true })
 const fresh = []
 let heardAt = performance.now()
 let connected = false
+let socket = null
 
 function take(event) {
   const before = ledger.last
@@ -47,6 +48,7 @@ function phaseInWords() {
 }
 
 function showHead() {
+  byId('watching').textContent = socket?.watching > 1 ? ` · ${socket.watching} watching` : ''
   const [text, kind] = phaseInWords()
   byId('phase').replaceChildren(ledger.verdict ? pill(ledger.verdict.verdict) : pill(text, kind))
   byId('abort').hidden = ledger.over || ledger.verdict !== null
@@ -113,5 +115,5 @@ showHead()
 document.body.dataset.lastEvent = String(ledger.last)
 if (ledger.over) tell('over', 'the run is over')
 else if (page.run.state === 'done') tell('over', page.run.ending ? `the run was ${page.run.ending}` : 'the run is over')
-else new EventSocket(page.socket, { last: () => ledger.last, take, told: show, done: () => ledger.over, tell })
+else socket = new EventSocket(page, { last: () => ledger.last, take, told: show, done: () => ledger.over, tell })
 setInterval(tick, 100)

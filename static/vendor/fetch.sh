@@ -7,6 +7,7 @@ cd "$(dirname "$0")"
 PLOTLY=4.1.1
 HTMX=4.0.1
 INTER=5.3.0
+CYTOSCAPE=3.34.4
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -37,8 +38,13 @@ take inter files/inter-latin-wght-normal.woff2 inter/inter-latin.woff2
 take inter files/inter-latin-ext-wght-normal.woff2 inter/inter-latin-ext.woff2
 take inter LICENSE inter/LICENSE
 
+unpack cytoscape "$CYTOSCAPE" cytoscape
+take cytoscape dist/cytoscape.esm.min.mjs cytoscape/cytoscape.esm.min.mjs
+take cytoscape LICENSE cytoscape/LICENSE
+
 cat > VERSIONS <<END
 plotly.js-cartesian-dist-min $PLOTLY  MIT      charts (cartesian traces only)
 htmx.org                     $HTMX  0BSD     partial page updates
 @fontsource-variable/inter   $INTER  OFL-1.1  the typeface
+cytoscape                    $CYTOSCAPE  MIT  the map of nodes and links
 END

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from engine import jsonl
 from engine.errors import BadInput
-from engine.history import Writer, read
+from engine.history import History, read
+from engine.recorded import Writer, events
 from engine.samples import Outcome
 
 
@@ -18,18 +20,71 @@ def event(process: int, type_: str, f: str = "add", value: object = 1, time: int
     return f'{{"time": {time}, "process": {process}, "type": "{type_}", "f": "{f}", "value": {value}}}'
 
 
-def test_what_was_written_is_read_back(tmp_path: Path) -> None:
-    writer = Writer(tmp_path / "h.jsonl")
-    begun = writer.add(0, "invoke", "add", 7)
-    writer.add(1, "invoke", "read", None)
-    ended = writer.add(1, "ok", "read", [1, 2])
-    writer.add(0, "fail", "add", 7, "connection refused")
+def recorded(path: Path) -> tuple[int, int]:
+    """Two operations at once, one of them failed; when the first began and the other ended."""
+    writer = Writer(path)
+    adding, begun = writer.invoke(0, "add", "a", 7, 5)
+    looking, _ = writer.invoke(1, "read", "a", None, 6)
+    ended = writer.end(looking, 1, Outcome.OK, "read", "a", [1, "x", 2**63], node="n1", version=3)
+    writer.end(adding, 0, Outcome.FAIL, "add", "a", 7, error="connection refused")
     writer.close()
-    add, look = read(tmp_path / "h.jsonl").ops
-    assert (add.f, add.value, add.outcome, add.error, add.invoked) == (
-        "add", 7, Outcome.FAIL, "connection refused", begun,
+    return begun, ended
+
+
+def test_what_was_recorded_is_read_back(tmp_path: Path) -> None:
+    begun, ended = recorded(tmp_path / "h.arrows")
+    add, look = read(tmp_path / "h.arrows").ops
+    assert (add.f, add.key, add.value, add.outcome, add.error, add.invoked) == (
+        "add", "a", 7, Outcome.FAIL, "connection refused", begun,
     )  # fmt: skip
-    assert (look.outcome, look.result, look.completed) == (Outcome.OK, [1, 2], ended)
+    assert (look.outcome, look.result, look.completed) == (Outcome.OK, [1, "x", 2**63], ended)
+    assert (look.index, look.completed_index, look.version, look.node) == (1, 2, 3, "n1")
+
+
+def test_what_was_recorded_is_exported_as_json_lines_and_read_as_the_same(tmp_path: Path) -> None:
+    recorded(tmp_path / "h.arrows")
+    (tmp_path / "h.jsonl").write_bytes(b"".join(jsonl.lines(events(tmp_path / "h.arrows"))))
+    assert read(tmp_path / "h.jsonl").ops == read(tmp_path / "h.arrows").ops
+
+
+def killed(path: Path, cut: int) -> History:
+    """What is read where the writer was killed: after four batches, in the middle of the last."""
+    writer = Writer(path)
+    for batch in range(4):
+        for n in range(1000):
+            begun, _ = writer.invoke(0, "add", f"k{n % (batch + 1)}", batch * 1000 + n, 0)
+            writer.end(begun, 0, Outcome.OK, "add", f"k{n % (batch + 1)}", batch * 1000 + n)
+        writer._write()
+    path.write_bytes(path.read_bytes()[: path.stat().st_size - cut])
+    return read(path)
+
+
+def test_of_a_killed_writer_only_the_last_batch_is_lost(tmp_path: Path) -> None:
+    assert len(killed(tmp_path / "whole", 0)) == 4000
+    torn = killed(tmp_path / "torn", 100)
+    assert [op.value for op in torn.ops] == list(range(3000))
+    assert {op.key for op in torn.ops} == {"k0", "k1", "k2"}
+
+
+def test_numbers_far_apart_and_texts_are_read_like_those_close_together(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "h")
+    values = [2**61, -5, "a", "", None, True, 1, "a", {"x": [1]}]
+    for value in values:
+        begun, _ = writer.invoke(0, "w", None, value, 0)
+        writer.end(begun, 0, Outcome.OK, "w", None, value)
+    writer.close()
+    history = read(tmp_path / "h")
+    assert [op.value for op in history.ops] == values == [op.result for op in history.ops]
+    codes = history.columns.value.tolist()
+    assert codes[2] == codes[7]
+    assert codes[5] != codes[6]
+
+
+def test_a_file_without_a_single_batch_is_an_empty_history(tmp_path: Path) -> None:
+    writer = Writer(tmp_path / "h.arrows")
+    assert len(read(tmp_path / "h.arrows")) == 0
+    writer.close()
+    assert len(read(tmp_path / "h.arrows")) == 0
 
 
 def test_an_operation_that_never_ended_is_unknown(tmp_path: Path) -> None:
@@ -184,3 +239,22 @@ def test_what_is_wrong_in_edn_is_named_with_its_line(tmp_path: Path, text: str, 
     with pytest.raises(BadInput) as caught:
         read(tmp_path / "h.edn")
     assert words in str(caught.value)
+
+
+def test_versions_and_nodes_are_read_where_a_history_has_them(tmp_path: Path) -> None:
+    lines = [
+        '{"index": 0, "time": 1, "process": 0, "type": "invoke", "f": "read", "value": null, "node": "n1"}',
+        '{"index": 1, "time": 2, "process": 0, "type": "ok", "f": "read", "value": 7, "version": 12}',
+        '{"index": 2, "time": 3, "process": 0, "type": "invoke", "f": "write", "value": 8}',
+        '{"index": 3, "time": 4, "process": 0, "type": "info", "f": "write", "value": 8, "version": 13}',
+    ]
+    found = read(write(tmp_path / "h", *lines))
+    look, unsure = found.ops
+    assert (look.version, look.node, unsure.version, unsure.node) == (12, "n1", None, "")
+    again = History(found.ops).columns
+    assert again.version is not None
+    assert again.version.tolist() == [12, -1]
+    for wrong, words in (('"version": -1', "version must be"), ('"node": 3', "node must be a name")):
+        line = f'{{"time": 1, "process": 0, "type": "invoke", "f": "read", {wrong}}}'
+        with pytest.raises(BadInput, match=words):
+            read(write(tmp_path / "h", line))

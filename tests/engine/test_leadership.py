@@ -1,6 +1,6 @@
 from typing import Any
 
-from engine.leadership import leader_changes
+from engine.leadership import leader_changes, split_brain
 
 
 def views(*told: tuple[float, str, str | None]) -> list[dict[str, Any]]:
@@ -34,3 +34,26 @@ def test_without_a_new_leader_nobody_is_elected() -> None:
 
 def test_a_leader_that_stays_is_no_change() -> None:
     assert leader_changes(views(*START, (3.0, "b", "-"), (4.0, "b", "a"))) == []
+
+
+def in_terms(*told: tuple[float, str, str | None, int | None]) -> list[dict[str, Any]]:
+    return [{**views((at, n, s))[0], "term": term} for at, n, s, term in told]
+
+
+def test_two_leaders_of_one_term_are_a_split_brain() -> None:
+    found = split_brain(in_terms((0, "a", "a", 1), (1, "b", "b", 1), (3, "a", "b", 1)))
+    assert found == [{"from": 1, "to": 3, "nodes": ["a", "b"], "term": 1, "sure": True}]
+
+
+def test_an_old_leader_that_has_not_heard_of_the_next_term_is_none() -> None:
+    assert split_brain(in_terms((0, "a", "a", 1), (1, "b", "b", 2), (3, "a", "b", 2))) == []
+
+
+def test_without_terms_two_leaders_are_told_but_are_not_sure() -> None:
+    (found,) = split_brain(views((0, "a", "a"), (1, "b", "b")))
+    assert (found["sure"], found["to"]) == (False, None)
+
+
+def test_a_leader_that_does_not_answer_is_not_counted() -> None:
+    (found,) = split_brain(in_terms((0, "a", "a", 1), (1, "b", "b", 1), (2, "a", "-", None)))
+    assert found["to"] == 2

@@ -94,6 +94,8 @@ def test_every_fault_on_a_link_is_taken_by_the_proxy_and_healed_twice(name: str,
     with running(tmp_path) as proxy, pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHAOSBOARD_STATE", str(tmp_path))
         address, upstream = (f"127.0.0.1:{port}" for port in ports.choose(2))
+        if name in ("duplicate", "reorder"):
+            upstream = f"udp://{upstream}"
         node = Node("one", address, upstream=upstream)
         captured = fault.capture(Link(), node)
         fault.inject(Link(), node, captured, "mark", time.time() + 60)

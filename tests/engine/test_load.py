@@ -58,7 +58,7 @@ def test_what_a_whole_system_acknowledged_is_there_at_the_end(tmp_path: Path) ->
     with child("engine.load", spec(tmp_path, memory(), rate="500/s")) as workload:
         until(lambda: acknowledged(tmp_path) >= 250)
         workload.stop()
-    history = read(tmp_path / "history.jsonl")
+    history = read(tmp_path / "history.arrows")
     found = counts(history)
     assert SET.check(history).verdict is Verdict.HELD
     assert (
@@ -77,7 +77,7 @@ def test_where_every_node_is_down_the_adds_fail_and_the_verdict_is_unknown(tmp_p
             state.write(tmp_path / "memory" / f"memory.{name}.json", {})
         until(lambda: acknowledged(tmp_path) >= 20)
         workload.stop()
-    history = read(tmp_path / "history.jsonl")
+    history = read(tmp_path / "history.arrows")
     assert SET.check(history).verdict is Verdict.HELD
     assert (counts(history)["failed"] or 0) >= 20
     assert "connection refused" in (tmp_path / "ops-strings.jsonl").read_text()
@@ -90,16 +90,16 @@ def test_no_answer_in_time_is_info_and_its_process_never_acts_again(tmp_path: Pa
         until(lambda: (load(tmp_path / "ops.bin")["status"] == Outcome.INFO).sum() >= 8)
         state.write(tmp_path / "memory" / "memory.n1.json", {})
         workload.stop()
-    history = read(tmp_path / "history.jsonl")
+    history = read(tmp_path / "history.arrows")
     assert pairs_are_in_order(history)
     assert SET.check(history).verdict is Verdict.HELD
 
 
 def test_it_ends_at_once_when_its_parent_is_gone(tmp_path: Path) -> None:
     with child("engine.load", spec(tmp_path, memory())) as workload:
-        until(lambda: acknowledged(tmp_path) >= 5)
+        until(lambda: len(read(tmp_path / "history.arrows")) >= 5)
         assert workload.abandon() == 0
-    assert len(read(tmp_path / "history.jsonl")) >= 5
+    assert len(read(tmp_path / "history.arrows")) >= 5
 
 
 def test_a_system_without_a_client_is_refused_in_words(tmp_path: Path) -> None:
@@ -129,7 +129,7 @@ def test_etcd_loses_no_acknowledged_element_when_its_leader_dies(tmp_path: Path,
         before = acknowledged(tmp_path)
         until(lambda: acknowledged(tmp_path) >= before + 200)
         workload.stop()
-    history = read(tmp_path / "history.jsonl")
+    history = read(tmp_path / "history.arrows")
     judged = SET.check(history)
     assert (judged.verdict, judged.findings) == (Verdict.HELD, [])
     assert pairs_are_in_order(history)
@@ -156,7 +156,7 @@ def test_valkey_is_followed_to_its_new_primary(tmp_path: Path, valkey_sentinel: 
         before = acknowledged(tmp_path)
         until(lambda: acknowledged(tmp_path) >= before + 200, 30)
         workload.stop()
-    history = read(tmp_path / "history.jsonl")
+    history = read(tmp_path / "history.arrows")
     found = counts(history)
     assert found["read_back"] is not None
     assert (found["failed"] or 0) + (found["unknown"] or 0) > 0

@@ -75,6 +75,10 @@ def test_a_run_is_measured_told_and_judged(folder: Path) -> None:
     assert heard[-1].data["phase"] == "done"
     (fault,) = result["faults"]
     lasted = fault["healed_at"] - fault["injected_at"]
+    (row,) = fault["traffic"]
+    assert (row["of"], row["stopped"]) == ("n2", True)
+    assert fault["injected_at"] < fault["healing_at"] <= row["resumed_at"]
+    assert row["after"] == pytest.approx(max(row["resumed_at"] - fault["healed_at"], 0.0), abs=1e-5)
     (outage,) = result["recovery"]["outages"]
     assert outage["duration"] == pytest.approx(lasted, abs=0.2)
     assert result["recovery"]["time_to_detect"] < 0.3
@@ -83,7 +87,7 @@ def test_a_run_is_measured_told_and_judged(folder: Path) -> None:
     assert (before["availability"], after["availability"]) == (1.0, pytest.approx(1.0, abs=0.05))
     assert during["availability"] < 0.2
     intervals = [e.data["t"] for e in heard if e.kind == "interval"]
-    assert intervals == pytest.approx([i * 0.25 for i in range(len(intervals))])
+    assert intervals == pytest.approx([i * 0.1 for i in range(len(intervals))])
 
 
 def test_a_stored_run_is_judged_again_the_same(folder: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -229,6 +230,26 @@ def test_a_port_that_is_taken_is_told(api: httpx.Client, upstream: str) -> None:
     answer = api.post("/proxies", json={"name": "two", "listen": upstream, "upstream": "127.0.0.1:1"})
     assert answer.status_code == 500
     assert answer.json()["error"] == f"listen tcp {upstream}: bind: address already in use"
+
+
+def test_a_name_with_slashes_is_taken_and_never_found(tmp_path: Path, upstream: str) -> None:
+    """Toxiproxy reads the address after it was unescaped: only a list shows such a proxy."""
+    with running(tmp_path) as proxy, httpx.Client(base_url=f"http://{proxy.api}", trust_env=False) as api:
+        made = api.post("/proxies", json={"name": "a/b", "listen": "127.0.0.1:0", "upstream": upstream})
+        assert made.status_code == 201
+        for path in ("/proxies/a/b", "/proxies/a%2Fb", "/proxies/..%2Fproxies"):
+            assert api.get(path).status_code == 404
+            assert api.delete(path).status_code == 404
+        assert list(api.get("/proxies").json()) == ["a/b"]
+        assert echoes(made.json())
+
+
+def test_a_body_without_end_is_refused_and_others_are_answered(proxy: Proxy, api: httpx.Client) -> None:
+    answer = api.post("/proxies", content=b'{"name": "' + b"x" * (17 << 20))
+    assert (answer.status_code, answer.json()["error"]) == (413, "request body too large")
+    assert api.get("/version").status_code == 200
+    long = api.post("/proxies", json={"name": "x" * 1_000_000, "upstream": "a:1", "listen": "nonsense"})
+    assert long.status_code == 500
 
 
 def test_browsers_are_kept_out(api: httpx.Client) -> None:

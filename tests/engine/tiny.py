@@ -202,3 +202,13 @@ def of_a_register(pick: Pick, i: int, state: list[Any]) -> tuple[str, Any, Any]:
 def _maybe(pick: Pick, n: int) -> int | None:
     found = pick(n + 1)
     return None if found == n else found
+
+
+def of_a_bank(pick: Pick, i: int, state: list[Any]) -> tuple[str, Any, Any]:
+    if not state:
+        state[:] = [10, 10]
+    if pick(2):
+        amount = 1 + pick(3)
+        state[:] = [state[0] - amount, state[1] + amount]
+        return "transfer", {"from": "a", "to": "b", "amount": amount}, None
+    return "read", None, {"a": state[0], "b": state[1]}

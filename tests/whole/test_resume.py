@@ -65,3 +65,29 @@ def test_no_event_is_missed_and_none_comes_twice(board: Board, page: Page) -> No
     intervals = sum(e["kind"] == "interval" for e in events)
     drawn = int(page.locator("#chart-availability").get_attribute("data-points") or 0)
     assert drawn >= intervals
+
+
+WALL = """
+window.WebSocket = class {
+  constructor() { setTimeout(() => this.onclose({ code: 1006 }), 0) }
+  close() {}
+}
+"""
+
+
+def test_where_nothing_lets_a_websocket_through_the_page_follows_by_plain_http(
+    board: Board, page: Page
+) -> None:
+    nodes = [{"name": "n1", "address": "127.0.0.1:1", "driver": {"memory": {}}}]
+    board.api("POST", "services", {"name": "walled", "kind": "memory", "nodes": nodes, "force": True})
+    steady = [{"probe": "memory", "tolerance": {"availability": ">= 99%"}}]
+    experiment = board.api("POST", "experiments", {
+        "name": "nothing happens", "target": "walled", "steady_state": steady, "baseline": "6s", "faults": [],
+    })  # fmt: skip
+    page.add_init_script(WALL)
+    log_in(page, board)
+    run = board.api("POST", f"experiments/{experiment['id']}/start")
+    page.goto(f"{board.url}/runs/{run['id']}/")
+    expect(page.locator("body")).to_have_attribute("data-connection", "live")
+    expect(page.locator("body")).to_have_attribute("data-connection", "over", timeout=60_000)
+    assert last_event(page) == board.api("GET", f"runs/{run['id']}/events?limit=1000")["events"][-1]["n"]

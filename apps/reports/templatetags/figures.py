@@ -1,5 +1,6 @@
 """Figures as people read them: with a unit, as exact as they are, and a dash where nothing was measured."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -11,6 +12,7 @@ from django.utils.safestring import SafeString
 
 from engine import catalogue, text
 from engine.parameters import Parameter
+from engine.traffic import told
 
 register = template.Library()
 NOTHING = "–"
@@ -108,6 +110,18 @@ def age(value: datetime | None) -> str:
         if passed >= size:
             return f"{passed // size:.0f} {unit} ago"
     return "just now"
+
+
+@register.filter
+def traffic(fault: Mapping[str, Any]) -> list[str]:
+    """When a fault was gone, and when traffic went again, in words."""
+    return [sentence[:1].upper() + sentence[1:] for sentence in told(fault)]
+
+
+@register.filter
+def as_json(value: Any) -> str:
+    """For a data attribute, where the template escapes it."""
+    return json.dumps(value, ensure_ascii=False)
 
 
 @register.filter

@@ -28,7 +28,9 @@ class Stage:
     attributes: ClassVar[Attributes] = {}  # by name, with their defaults; the type of the default is theirs
     beyond: ClassVar[Attributes] = {}  # those which Toxiproxy does not have
     streams: ClassVar[tuple[str, ...]] = ("upstream", "downstream")  # on which it can be
+    carries: ClassVar[tuple[str, ...]] = ("tcp", "udp")  # the links on which it can be
     last: ClassVar[bool] = False  # comes after the others on its direction
+    fixed: ClassVar[bool] = False  # belongs to the connection, not to a toxic
     holds: ClassVar[bool] = False  # the flow is neither read nor written
     enough: int = ENOUGH
 

@@ -1,17 +1,23 @@
 from http import HTTPStatus
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from engine.proxy.toxics import Attributes
 from engine.proxy.toxics._requests import WHICH, _Requests
 
+if TYPE_CHECKING:
+    from engine.proxy.http2.session import Block, Session
+
 
 class HttpAbort(_Requests):
-    """Answers a `share` of HTTP/1.1 requests with `status`, so that they never reach the node.
+    """Answers a `share` of requests with `status`, or resets them, so that they never reach the node.
 
-    The connection ends with that answer. Requests that were sent ahead on it are lost.
+    Of HTTP/2 it hits single streams, and the others of the connection go on. Of HTTP/1.1 the connection
+    ends with it, and requests that were sent ahead on it are lost.
     """
 
-    attributes: ClassVar[Attributes] = {"status": int(HTTPStatus.SERVICE_UNAVAILABLE), **WHICH}
+    attributes: ClassVar[Attributes] = {
+        "status": int(HTTPStatus.SERVICE_UNAVAILABLE), "reset": False, **WHICH,
+    }  # fmt: skip
     _over = False
 
     @classmethod
@@ -21,9 +27,20 @@ class HttpAbort(_Requests):
         return super().wrong(attributes)
 
     def hit(self, head: bytes) -> None:
-        if not self._over:
-            self._over = True
+        if self._over:
+            return
+        self._over = True
+        if self.toxic.attributes["reset"]:
+            self.flow.connection.abort()
+        else:
             self.flow.connection.answer_instead(self._answer())
+
+    def hit_stream(self, session: "Session", block: "Block") -> None:
+        if self.toxic.attributes["reset"]:
+            session.reset(block)
+        else:
+            status = str(self.toxic.attributes["status"]).encode()
+            session.answer(block, [(b":status", status), (b"content-length", b"0")])
 
     def pass_on(self, piece: bytes) -> None:
         if not self._over:

@@ -6,6 +6,7 @@ from engine.proxy.toxics import Attributes, Stage
 class LimitData(Stage):
     """Closes the connection when `bytes` have passed."""
 
+    carries: ClassVar[tuple[str, ...]] = ("tcp",)
     attributes: ClassVar[Attributes] = {"bytes": 0}
     passed = 0
 

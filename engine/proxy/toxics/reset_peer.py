@@ -7,6 +7,7 @@ from engine.proxy.toxics._reset import _Reset
 class ResetPeer(_Reset):
     """Resets the connection, at once or after `timeout` milliseconds; until then nothing passes."""
 
+    carries: ClassVar[tuple[str, ...]] = ("tcp",)
     attributes: ClassVar[Attributes] = {"timeout": 0}
 
     def start(self, before: Stage | None) -> None:

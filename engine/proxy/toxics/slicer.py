@@ -10,6 +10,7 @@ US = 1_000  # nanoseconds
 class Slicer(_Queue):
     """Cuts what comes into pieces of `average_size` ± `size_variation` bytes, `delay` microseconds apart."""
 
+    carries: ClassVar[tuple[str, ...]] = ("tcp",)
     attributes: ClassVar[Attributes] = {"average_size": 0, "size_variation": 0, "delay": 0}
     enough = 256 * 1024
 

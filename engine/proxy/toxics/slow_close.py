@@ -9,6 +9,7 @@ MS = 1_000_000  # nanoseconds
 class SlowClose(_Queue):
     """Delays the end of the stream by `delay` milliseconds; what comes before it passes."""
 
+    carries: ClassVar[tuple[str, ...]] = ("tcp",)
     attributes: ClassVar[Attributes] = {"delay": 0}
 
     def end(self) -> None:

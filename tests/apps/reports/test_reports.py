@@ -140,3 +140,17 @@ def test_the_command_writes_the_file(tmp_path: Path, capsys) -> None:
         call_command("export_report", 99, format="json", output=str(out))
     with pytest.raises(CommandError, match="cannot be written"):
         call_command("export_report", run.pk, format="csv", output=str(tmp_path / "no" / "file"))
+
+
+def test_when_it_was_gone_and_when_traffic_went_again_are_told_as_two_times(client, admin_user) -> None:
+    again = {"of": "n1", "stopped": True, "resumed_at": 12.73, "after": 0.42, "uncertainty": 0.1}
+    fault = {
+        "id": "f0", "line": "cut n1 off", "nodes": ["n1"], "state": "clean", "text": "gone", "traffic": [again],
+        "injected_at": 2.0, "healing_at": 12.3, "healed_at": 12.31,
+    }  # fmt: skip
+    run = finished(stored=result(faults=[fault]))
+    sentence = "It was gone at 12.31 s; traffic to n1 went again 420 ms later ± 100 ms."
+    client.force_login(admin_user)
+    assert sentence in client.get(f"/runs/{run.pk}/report/").content.decode()
+    assert sentence in exports.as_html(run)
+    assert json.loads(exports.as_json(run))["faults"][0]["traffic"] == [again]

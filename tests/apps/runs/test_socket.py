@@ -1,6 +1,7 @@
 """The socket of a run, through the board's own ASGI application: who may listen, and that nothing is lost."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 
@@ -9,7 +10,7 @@ from asgiref.sync import sync_to_async
 
 from apps.live.consumer import NOT_ALLOWED
 from apps.live.relay import Relay
-from apps.runs import recorder, services
+from apps.runs import recorder, services, transitions
 from apps.runs.models import Run
 from apps.runs.recorder import Recorder
 from chaosboard.asgi import application
@@ -126,3 +127,38 @@ async def test_the_end_reaches_a_browser_although_its_message_was_lost(run, cook
     await sync_to_async(services.finish)(run, {"verdict": "held"}, factories.notes(3, 3))
     assert await numbers(browser, run, 3) == [3]
     await browser.disconnect()
+
+
+async def test_the_same_events_come_without_a_websocket(server, run, client, cookie, async_client) -> None:
+    async_client.cookies = client.cookies
+    await sync_to_async(transitions.store)(run, factories.notes(1, 3))
+    answer = await async_client.get(f"/runs/{run.pk}/stream/?after=1")
+    assert answer["Content-Type"] == "text/event-stream"
+    async with asyncio.timeout(DEADLINE), contextlib.aclosing(aiter(answer)) as parts:
+        text = await _first_event(parts)
+    assert text.startswith("id: 3\n")
+    assert [e["n"] for e in json.loads(text.partition("data: ")[2])["events"]] == [2, 3]
+
+
+async def test_the_stream_resumes_where_the_browser_says_that_it_was(
+    server, run, client, cookie, async_client
+) -> None:
+    async_client.cookies = client.cookies
+    await sync_to_async(transitions.store)(run, factories.notes(1, 3))
+    headers = {"last-event-id": "2"}
+    answer = await async_client.get(f"/runs/{run.pk}/stream/?after=0", headers=headers)
+    async with asyncio.timeout(DEADLINE), contextlib.aclosing(aiter(answer)) as parts:
+        text = await _first_event(parts)
+    assert [e["n"] for e in json.loads(text.partition("data: ")[2])["events"]] == [3]
+
+
+async def test_the_stream_is_for_those_who_are_signed_in(run, async_client) -> None:
+    answer = await async_client.get(f"/runs/{run.pk}/stream/")
+    assert answer.status_code == 302
+
+
+async def _first_event(parts) -> str:
+    async for part in parts:
+        if part.startswith(b"id:"):
+            return part.decode()
+    raise AssertionError("the stream ended without an event")

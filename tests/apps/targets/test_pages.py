@@ -1,3 +1,6 @@
+import html
+import json
+import re
 from typing import Any
 
 import pytest
@@ -126,3 +129,18 @@ def test_a_name_cannot_smuggle_markup(admin_client):
 
 def test_nothing_is_shown_to_strangers(client):
     assert client.get(reverse("targets:list")).url.startswith(reverse("login"))
+
+
+def test_the_map_has_every_node_and_link_and_its_table_says_what_can_cut_them(admin_client):
+    target = factories.target()
+    target.nodes.filter(name="orders-n2").update(up=True, leads=True)
+    page = said(admin_client.get(reverse("targets:detail", args=[target.pk])))
+    links = said(admin_client.get(reverse("targets:links", args=[target.pk])))
+    assert links in page
+    (picture,) = re.findall(r'data-map="([^"]*)"', links)
+    nodes = json.loads(html.unescape(picture))["nodes"]
+    assert [(n["name"], n["up"], n["leads"]) for n in nodes] == [
+        ("orders-n1", None, False), ("orders-n2", True, True), ("orders-n3", None, False),
+    ]  # fmt: skip
+    assert links.count('scope="row"') == 6
+    assert "Give it an upstream address" in links
