@@ -27,6 +27,13 @@ test: $(TOOLS)
 	@.ci/package stress-ng stress-ng 'the pressure faults'
 	@.ci/package systemd systemctl 'the tests of the systemd driver'
 	@.ci/package dbus dbus-daemon 'the tests of the systemd driver'
+	@.ci/package etcd-server etcd 'the lab'
+	@.ci/package haproxy haproxy 'the lab'
+	@.ci/package nginx-light nginx 'the lab'
+	@.ci/package zookeeper /usr/share/java/zookeeper.jar 'the lab'
+	@.ci/package ceph-mon ceph-mon 'the lab'
+	@.ci/package rabbitmq-server rabbitmq-server 'the lab'
+	@.ci/package mariadb-server mariadbd 'the lab'
 	@.ci/package curl curl 'the tests of the link proxy'
 	@.ci/npm tests/clients
 	@BIN=$(BIN) .ci/test $(TESTS)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import ports
+from engine.lab import CannotRun
 from engine.lab.places import Place
 
 
@@ -28,6 +29,14 @@ class Site:
         chosen = ports.choose(len(shared) * len(standard), self.preferred)
         rows = iter(_rows(chosen, len(shared)))
         return [next(rows) if place in shared else standard for place in self.places]
+
+    def ports_with(self, beyond: int, *standard: int) -> list[tuple[int, ...]]:
+        """As `ports`; the port that lies `beyond` the first one is free too. Raises CannotRun."""
+        for _ in range(50):
+            found = self.ports(*standard)
+            if all(ports.free(row[0] + beyond) for row in found):
+                return found
+        raise CannotRun("too few ports are free")
 
     def clear(self, *names: str) -> Path:
         """A path inside this directory at which there is nothing."""

@@ -4,8 +4,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
-from engine import ports
-from engine.lab import CannotRun
 from engine.lab.places import Place
 from engine.lab.programs import NATS, Program
 from engine.lab.server import Server
@@ -54,17 +52,11 @@ class Nats(System):
         ]  # fmt: skip
 
     def _rows(self, site: Site) -> list[Row]:
-        for _ in range(20):
-            numbers = site.ports(4222, 6222)
-            if all(
-                ports.free(client + MONITOR, host)
-                for host, (client, _) in zip(site.hosts, numbers, strict=True)
-            ):
-                return [
-                    (name, place, client, route)
-                    for name, place, (client, route) in zip(self.names, site.places, numbers, strict=True)
-                ]
-        raise CannotRun("too few ports are free")
+        numbers = site.ports_with(MONITOR, 4222, 6222)
+        return [
+            (name, place, client, route)
+            for name, place, (client, route) in zip(self.names, site.places, numbers, strict=True)
+        ]
 
     def _configure(self, site: Site, row: Row, rows: list[Row]) -> str:
         name, place, port, route = row
