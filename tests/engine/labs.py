@@ -75,9 +75,13 @@ print(best)
 def may(root: bool) -> None:
     """Skips where this machine has no namespaces for it; where all must run, that is a failure."""
     if why := namespaces.why_not(root):
-        if os.environ.get("CI") == "true":
-            pytest.fail(why)
-        pytest.skip(why)
+        missing(why)
+
+
+def missing(why: str) -> None:
+    if os.environ.get("CI") == "true":
+        pytest.fail(why)
+    pytest.skip(why)
 
 
 @contextmanager
