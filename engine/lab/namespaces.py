@@ -121,6 +121,7 @@ def inhabitants(networks: Collection[int]) -> list[Identity]:
 def empty(networks: Collection[int], but: int = 0) -> list[Identity]:
     """Kills all that lives in these namespaces, except this process and `but`; returns what would not go."""
     end, kept = time.monotonic() + ENDS, {os.getpid(), but}
+    networks = set(networks) - _hosts()
     while found := [one for one in inhabitants(networks) if one["pid"] not in kept and _alive(one)]:
         for one in found:
             with contextlib.suppress(OSError):
@@ -129,6 +130,13 @@ def empty(networks: Collection[int], but: int = 0) -> list[Identity]:
             break
         time.sleep(0.01)
     return found
+
+
+def _hosts() -> set[int]:
+    """The number of the namespace in which the host's first process lives: never to be emptied."""
+    with contextlib.suppress(OSError):
+        return {os.stat("/proc/1/ns/net").st_ino}
+    return set()
 
 
 def _alive(one: Identity) -> bool:
