@@ -9,7 +9,7 @@ from typing import Any
 
 from engine import document
 from engine.errors import BadInput, EngineError, Problem
-from engine.lab import labs, records
+from engine.lab import labs, loopback, records
 from engine.lab.records import Record
 from engine.lab.segment import CLIENTS
 from engine.lab.spaces import space
@@ -34,9 +34,22 @@ def _actions(commands: Any) -> None:
     one.add_argument(
         "--without-root", action="store_true", help="in a user namespace, also where we are root"
     )
+    one.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter of the system"
+    )
+    one.add_argument(
+        "--loopback", action="store_true", help="on loopback, without namespaces; stays until Ctrl-C"
+    )
+    one.add_argument(
+        "--links", action="store_true", help="with --loopback: through link proxies that can be disturbed"
+    )
     one.add_argument("--stay", action="store_true", help="stay here, and end the lab when this command ends")
     one.add_argument("--json", action="store_true", help="print the services as JSON, and nothing else")
     one.set_defaults(lab=up)
+    one = commands.add_parser(
+        "systems", help="the systems that there are, and what this machine lacks of them"
+    )
+    one.set_defaults(lab=systems)
     one = commands.add_parser("list", help="the labs that are up; what dead ones left is cleared away")
     one.set_defaults(lab=list_)
     one = commands.add_parser("down", help="end a lab, and all that runs in it")
@@ -52,6 +65,11 @@ def _actions(commands: Any) -> None:
 def up(told: Any) -> int:
     names, system = _system(told)
     name = told.name or told.system
+    if told.loopback or told.links:
+        if system is None:
+            raise BadInput([Problem("--loopback", f"is for systems, and {EMPTY} is none")])
+        loopback.up(told.state.absolute(), name, told.system, system[told.system], linked=told.links)
+        return 0
     with_root = os.geteuid() == 0 and not told.without_root
     record, keeper = labs.up(told.state.absolute(), name, system, names, with_root=with_root, leash=told.stay)
     _tell(record, told.json)
@@ -71,9 +89,18 @@ def _system(told: Any) -> tuple[list[str], dict[str, Any] | None]:
         return [f"n{i + 1}" for i in range(told.nodes or 3)], None
     from engine.lab.systems import REGISTRY  # they need clients that not every host has
 
-    params = {} if told.nodes is None else {"nodes": told.nodes}
+    params = dict(_setting(one) for one in told.set)
+    if told.nodes is not None:
+        params["nodes"] = told.nodes
     system = build(REGISTRY.get(told.system, "system"), params, "system")
     return [f"n{i + 1}" for i in range(system.seats)], {told.system: params}
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise BadInput([Problem("--set", f"{text!r} is not NAME=VALUE, as in balancer=nginx")])
+    return name, value
 
 
 def _tell(record: Record, as_json: bool) -> None:
@@ -91,6 +118,11 @@ def _tell(record: Record, as_json: bool) -> None:
     if not record.root:
         print(f"Its addresses are known only inside: python -m engine lab enter {record.name} -- COMMAND")
     print(f"End it with: python -m engine lab down {record.name}", flush=True)
+
+
+def systems(told: Any) -> int:
+    print(loopback.offers())
+    return 0
 
 
 def list_(told: Any) -> int:
