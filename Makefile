@@ -35,6 +35,8 @@ test: $(TOOLS)
 	@.ci/package rabbitmq-server rabbitmq-server 'the lab'
 	@.ci/package mariadb-server mariadbd 'the lab'
 	@.ci/package curl curl 'the tests of the link proxy'
+	@.ci/package libnftables1 /usr/lib/$$(uname -m)-linux-gnu/libnftables.so.1 'the tests of the kernel driver'
+	@.ci/package iproute2 ip 'the tests of the kernel driver'
 	@.ci/npm tests/clients
 	@BIN=$(BIN) .ci/test $(TESTS)
 

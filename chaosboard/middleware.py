@@ -19,7 +19,7 @@ class UploadLimit:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        limit = settings.CHAOSBOARD_LARGE.get(request.path, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         if "chunked" in request.headers.get("Transfer-Encoding", ""):
             return _answer(request, 411, "Say how long the request is: send Content-Length, not chunks.")
         try:

@@ -50,6 +50,7 @@ INSTALLED_APPS = [
     "apps.runs",
     "apps.schedules",
     "apps.monitors",
+    "apps.histories",
     "apps.reports",
     "apps.live",
     "chaosboard",
@@ -149,6 +150,16 @@ if env.bool("CHAOSBOARD_HTTPS", default=False):
 DATA_UPLOAD_MAX_MEMORY_SIZE = 1_000_000
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 
+# A history may be large: it goes to the disk as it comes, and some of the disk stays free
+CHAOSBOARD_HISTORY_LIMIT = env.int("CHAOSBOARD_HISTORY_LIMIT", default=2_000_000_000)
+CHAOSBOARD_FREE_DISK = 200_000_000
+CHAOSBOARD_LARGE = {
+    "/histories/add/": CHAOSBOARD_HISTORY_LIMIT,
+    "/api/v1/histories": CHAOSBOARD_HISTORY_LIMIT,
+}
+FILE_UPLOAD_TEMP_DIR = str(CHAOSBOARD_STATE / "uploads")
+Path(FILE_UPLOAD_TEMP_DIR).mkdir(mode=0o700, exist_ok=True)
+
 STATIC_URL = "/static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True  # static/ is served as it lies there: no collecting step
@@ -177,7 +188,7 @@ CELERY_TASK_ACKS_LATE = False  # a run is claimed in its table; a second deliver
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "control"
-CELERY_TASK_ROUTES = {"runs.execute": {"queue": "runs"}}
+CELERY_TASK_ROUTES = {"runs.execute": {"queue": "runs"}, "histories.judge": {"queue": "runs"}}
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(CHAOSBOARD_STATE / "beat")
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
@@ -185,6 +196,7 @@ CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 CELERY_BEAT_SCHEDULE = {
     "runs": {"task": "runs.tick", "schedule": 1.0, "options": {"expires": 5}},
     "schedules": {"task": "schedules.tick", "schedule": 1.0, "options": {"expires": 5}},
+    "histories": {"task": "histories.tick", "schedule": 2.0, "options": {"expires": 5}},
     "monitors": {"task": "monitors.tick", "schedule": 5.0, "options": {"expires": 5}},
 }
 

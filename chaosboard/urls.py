@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("apps.reports.urls")),
     path("services/", include("apps.targets.urls")),
     path("experiments/", include("apps.experiments.urls")),
+    path("histories/", include("apps.histories.urls")),
     path("schedules/", include("apps.schedules.urls")),
     path("api/v1/", api.urls),
     path("healthz", login_not_required(views.healthz), name="healthz"),

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from engine import units
 from engine.errors import Refused
-from engine.target import Target
+from engine.target import Node, Target
 
 UP_TO = "<="
 TAG = "tag:"
@@ -97,6 +97,19 @@ def _count(word: str, whole: int, dice: random.Random, names: Sequence[str]) -> 
     except ValueError as error:
         raise Refused(str(error)) from None
     return dice.randint(min(1, count), count) if word.startswith(UP_TO) else count
+
+
+def named(wanted: Sequence[str], target: Target) -> set[str]:
+    """The nodes that it is certain to hit."""
+    words = set(wanted)
+    return {n.name for n in target.nodes if words & {"all", n.name, *(f"{TAG}{tag}" for tag in n.tags)}}
+
+
+def eligible(wanted: Sequence[str], target: Target) -> list[Node]:
+    """The nodes that it may come to hit: those that it names or whose tags it names, else all."""
+    words = set(wanted)
+    found = [n for n in target.nodes if n.name in words or words & {f"{TAG}{tag}" for tag in n.tags}]
+    return found or list(target.nodes)
 
 
 def within_cap(count: int, target: Target) -> str:

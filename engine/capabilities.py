@@ -11,7 +11,16 @@ from typing import Any, Protocol, runtime_checkable
 from engine.target import Node
 
 Captured = dict[str, Any]
-Needs = type | tuple[type, ...]  # one capability, or several that one driver must offer together
+
+
+@dataclass(frozen=True)
+class Either:
+    """Any of several ways will do, the first that there is."""
+
+    ways: tuple[type, ...]
+
+
+Needs = type | tuple[type, ...] | Either  # one capability, or several that one driver must offer together
 
 
 @dataclass(frozen=True)
@@ -105,6 +114,13 @@ class Family(Protocol):
 
     def capture(self, node: Node) -> Captured: ...
     def family(self, captured: Captured) -> list[dict[str, int]]: ...
+
+
+@runtime_checkable
+class Pids(Protocol):
+    """The node's processes are seen on this host, the main one first; they are looked at, not touched."""
+
+    def pids(self, node: Node) -> list[int]: ...
 
 
 @runtime_checkable
@@ -249,7 +265,8 @@ class Act(Protocol):
 WORDS: dict[type, str] = {
     Kill: "kill", Pause: "pause", Restart: "restart", Network: "disturb the link of",
     Packets: "disturb the packets of", Shaping: "delay or change the packets of",
-    Host: "work on the host of", Family: "find the processes of", Wrap: "change the surroundings of",
+    Host: "work on the host of", Family: "find the processes of", Pids: "find the processes of",
+    Wrap: "change the surroundings of",
     Limit: "limit the resources of", Isolate: "take the networks of",
     Evict: "evict", Scale: "scale", Cordon: "close the machine of", Exec: "run a command in",
     Apply: "apply a chaos resource to",

@@ -1,25 +1,35 @@
 """`python -m engine check`: a stored history, a spec, a verdict."""
 
 import json
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from engine.checkers import REGISTRY as CHECKERS
 from engine.checkers import Checker
+from engine.columns import NEVER
+from engine.detect import AUTO, detect
 from engine.errors import BadInput, EngineError, Problem
 from engine.history import FORMATS, History, read
 from engine.parameters import build, parameters
+from engine.samples import Outcome
 from engine.specs import REGISTRY as SPECS
 from engine.specs import refuse_others
+from engine.story import stories
+from engine.text import count
 from engine.verdict import Judgement, Verdict
 
 
 def arguments(parser: Any) -> None:
     parser.add_argument("history", type=Path)
     parser.add_argument(
-        "--spec", default="set", help=f"what correct behaviour is: {', '.join(SPECS.names())}"
+        "--spec",
+        default="set",
+        help=f"what correct behaviour is: {', '.join(SPECS.names())}; auto looks at it",
     )
     parser.add_argument(
         "--checker", help=f"who judges it, if not the spec's own: {', '.join(CHECKERS.names())}"
@@ -30,13 +40,23 @@ def arguments(parser: Any) -> None:
     parser.add_argument(
         "--certify", action="store_true", help="prove the verdict by a replay or by brute force"
     )
+    parser.add_argument(
+        "--story", action="store_true", help="tell what was found in words, with its operations"
+    )
+    parser.add_argument("--progress", action="store_true", help="say on standard error what is being done")
     parser.add_argument("--json", action="store_true")
 
 
 def check(given: Any) -> int:
     start = time.monotonic()
-    checker = _checker(given)
+    if given.spec != AUTO:
+        checker = _checker(given)
+    _progress(given, f"reading {given.history.stat().st_size / 1e6:,.1f} MB")
     history = read(given.history, given.format)
+    if given.spec == AUTO:
+        given.spec = detect(history)
+        checker = _checker(given)
+    _progress(given, f"judging {count(len(history), 'operation')}")
     refuse_others(history.columns, given.spec, SPECS.get(given.spec).names)
     try:
         found = checker.check(history)
@@ -52,13 +72,36 @@ def check(given: Any) -> int:
             "seconds": round(time.monotonic() - start, 6), "headline": found.headline,
             "findings": found.findings,
         }  # fmt: skip
+        if given.story:
+            answer |= _told(history, found)
         print(json.dumps(answer, ensure_ascii=False, default=str))
     else:
         print(f"{found.verdict.name}: {found.headline}")
         for finding in found.findings[:5]:
             print(f"  {_line(finding)}")
+        for one in stories(history, found.findings) if given.story else ():
+            print("\n".join(["", one["title"], *(f"  {sentence}" for sentence in one["sentences"])]))
     status: int = found.verdict.exit_status
     return status
+
+
+def _told(history: History, found: Judgement) -> dict[str, Any]:
+    """The stories of what was found, and how far the history reaches: seconds, clients, keys."""
+    c = history.columns
+    ends = [c.invoked, c.completed[c.completed != NEVER]]
+    whole = max((int(one.max()) for one in ends if len(one)), default=0) - (
+        int(c.invoked.min()) if len(c) else 0
+    )
+    return {
+        "stories": stories(history, found.findings), "zero": int(c.invoked.min()) if len(c) else 0, "duration": whole / 1e9,
+        "clients": len(np.unique(c.process)), "keys": len(np.unique(c.key)),
+        "outcomes": {one.name.lower(): int((c.outcome == one).sum()) for one in Outcome},
+    }  # fmt: skip
+
+
+def _progress(given: Any, text: str) -> None:
+    if given.progress:
+        print(text, file=sys.stderr, flush=True)
 
 
 def own_checker(spec: str) -> Checker:

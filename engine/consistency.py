@@ -10,6 +10,7 @@ from engine.checkers import Checker
 from engine.experiment import Expect, Experiment
 from engine.history import History, read
 from engine.parameters import build, parameters
+from engine.story import stories
 from engine.verdict import Judgement, Verdict
 from engine.workloads import Workload
 
@@ -20,16 +21,16 @@ ASKED = ("value", "result", "element")  # parts of a finding that are the worklo
 
 
 def checked(
-    experiment: Experiment, path: Path, at: Callable[[int], float]
+    experiment: Experiment, path: Path, at: Callable[[int], float], zero: int | None
 ) -> tuple[list[Judgement], dict[str, int | None]]:
-    """One judgement for each checker of the workload; `at` puts monotonic ns on the run's clock."""
+    """One judgement for each checker of the workload; `at` puts monotonic ns on the run's clock, which begins at `zero`."""
     assert experiment.workload
     _, workload = experiment.workload
     history = read(path)
     found = [_checked(name, workload, experiment.expect, history) for name in there(workload)]
-    return [replace(one, findings=[on_clock(f, at) for f in one.findings]) for one in found], workload.counts(
-        history
-    )
+    told = [replace(one, stories=stories(history, one.findings, zero)) for one in found]
+    timed = [replace(one, findings=[on_clock(f, at) for f in one.findings]) for one in told]
+    return timed, workload.counts(history)
 
 
 def there(workload: Workload) -> list[str]:

@@ -7,7 +7,7 @@ One message is one JSON mapping, answered by one; see `engine.drivers.Carrier` f
     {"do": "victim", "node": …}                      -> {"what": "pid 4711, etcd --name n1"}
     {"do": "ready", "node": …}                       -> {"started": false}   as Driver.prepare, and its release
     {"do": "release", "node": …}                     -> {}
-    {"do": "prepare", "record": …, "node": …}        -> {}       the undo record is on this host's disk
+    {"do": "prepare", "record": …, "node": …, "peers": […]} -> {}      the undo record is on this host's disk
     {"do": "inject", "id": …}                        -> {}
     {"do": "renew", "id": …}                         -> {}       without it for a lease, this host heals
     {"do": "look", "id": …}                          -> {"gone": false, "text": …}    heals nothing
@@ -93,6 +93,7 @@ def _prepare(state: Path, message: dict[str, Any]) -> dict[str, Any]:
     undo.prepare(
         state, told["run"], told["step"], told["fault"], fault, _node(message), told["seconds"],
         id=told["id"], together=told.get("together", False),
+        peers=[Node(peer["name"], peer["address"]) for peer in message.get("peers", [])],
     )  # fmt: skip
     return {}
 

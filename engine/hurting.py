@@ -12,9 +12,11 @@ from engine import blast, inspect, undo, warden
 from engine.clock import now_ns
 from engine.errors import EngineError, Refused
 from engine.experiment import Experiment, Step
+from engine.faults import Aim
 from engine.plan import times
 from engine.target import Target
 from engine.text import listed
+from engine.topology import by_link
 from engine.undo import Healed, UndoRecord
 
 UNFINISHED = ("injecting", "active", "healing")
@@ -32,7 +34,7 @@ class Hurt:
     start: float
     seconds: float
     state: str = "planned"
-    nodes: list[str] = field(default_factory=list)
+    aim: Aim = Aim((), (), ())
     records: list[UndoRecord] = field(default_factory=list)
     work: list["Future[Any]"] = field(default_factory=list)
     injected_at: int | None = None
@@ -40,6 +42,17 @@ class Hurt:
     ends: int = 0  # monotonic ns; known when it begins
     waited: bool = False  # for an earlier time of its step, so that it began late and ends late
     over: bool = False  # its end has come while it was still being injected, node after node
+
+    @property
+    def nodes(self) -> list[str]:
+        return list(self.aim.nodes)
+
+    def healed_at(self) -> int | None:
+        """When the last of it was read back as gone, in monotonic ns; None where nobody says so."""
+        ends = [
+            f.result().record.healed_at for f in self.work if f.done() and not f.exception() and _healed(f)
+        ]
+        return now_ns() - int((time.time() - max(ends)) * 1e9) if ends else None
 
 
 class Hurting:
@@ -113,11 +126,11 @@ class Hurting:
 
         A leader that is another one than before is told, never silently replaced.
         """
-        wanted = hurt.step.fault.nodes
-        who = inspect.leader(self.target) if blast.needs_leader(wanted) else None
-        hurt.nodes = blast.resolve(wanted, self.target, who, self._dice)
-        busy = {name for h in self.hurts if h.state in UNFINISHED for name in h.nodes}
-        hit = hurt.step.fault.at_once(len(set(hurt.nodes) - busy))
+        fault = hurt.step.fault
+        who = inspect.leader(self.target) if fault.needs_leader() else None
+        hurt.aim = fault.aim(self.target, who, self._dice)
+        busy = {name for h in self.hurts if h.state in UNFINISHED for name in h.aim.down}
+        hit = fault.at_once(len(set(hurt.aim.down) - busy))
         if why := blast.within_cap(len(busy) + hit, self.target):
             raise Refused(why)
         warden.ensure(self.state)
@@ -137,10 +150,10 @@ class Hurting:
         """
         work = [
             self._pool.submit(
-                undo.prepare, self.state, self.run, hurt.id, hurt.step.kind, hurt.step.fault,
-                self.target.node(name), hurt.seconds + undo.LEASE, together=self.together,
+                undo.prepare, self.state, self.run, hurt.id, hurt.step.kind, piece.fault, piece.node,
+                hurt.seconds + undo.LEASE, peers=piece.peers, together=self.together,
             )
-            for name in hurt.nodes
+            for piece in hurt.aim.pieces
         ]  # fmt: skip
         while wait(work, HEARTBEAT).not_done:
             hurt.records = [f.result() for f in work if f.done() and not f.exception()]
@@ -165,7 +178,8 @@ class Hurting:
             return
         failed = [e for f in hurt.work if (e := f.exception())]
         if not failed:
-            self._tell(hurt, "active", "; ".join([hurt.step.fault.line(hurt.nodes), *_notes(hurt.work)]))
+            done = [hurt.step.fault.line(hurt.nodes), *_shown(hurt.aim), *_notes(hurt.work)]
+            self._tell(hurt, "active", "; ".join(done))
             return
         self._heal(hurt)
         raise failed[0] if isinstance(failed[0], EngineError) else EngineError(str(failed[0]))
@@ -191,9 +205,19 @@ class Hurting:
         self.say(hurt)
 
 
+def _healed(future: "Future[Any]") -> bool:
+    return isinstance(found := future.result(), Healed) and found.record.healed_at is not None
+
+
 def _wait(work: "list[Future[Any]]") -> None:
     for future in work:
         future.exception()
+
+
+def _shown(aim: Aim) -> list[str]:
+    """The links that are cut, in one text: `n1 ↔ n2, n1 → n3`."""
+    found = [f"{a} {'↔' if both else '→'} {b}" for a, b, both in by_link(frozenset(aim.links))]
+    return [", ".join(found)] if found else []
 
 
 def _notes(work: "list[Future[Any]]") -> list[str]:

@@ -281,7 +281,7 @@ def _checks(run: Recorded) -> tuple[list[Judgement], dict[str, Any] | None]:
     path = in_run(run.directory)
     if path is None:
         return [Judgement(name, Verdict.UNKNOWN, "the workload never began", "", "unknown")], None
-    return checked(run.experiment, path, run.at)
+    return checked(run.experiment, path, run.at, run.zero)
 
 
 # The sentence

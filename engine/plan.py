@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from engine import blast
-from engine.drivers import lacks
 from engine.errors import BadInput, EngineError, Problem
 from engine.experiment import Experiment, Step
 from engine.fitting import client_for
 from engine.rhythm import Moments
-from engine.target import Node, Target
+from engine.target import Target
 from engine.text import count
 
 
@@ -80,7 +79,7 @@ def times(i: int, step: Step, seed: str) -> list[tuple[str, float, float]]:
 def _times(i: int, step: Step, target: Target, baseline: float, seed: str) -> list[PlannedStep]:
     names = {node.name for node in target.nodes}
     nodes = tuple(n for n in step.fault.nodes if n in names)
-    line = step.fault.line([blast.candidates(step.fault.nodes, target)])
+    line = step.fault.announced(target)
     found, far = times(i, step, seed), reach(step, target)
     if isinstance(step.rhythm, Moments) and not seed:
         line, found = f"{line}, at random moments: {step.rhythm.text()}", [(f"f{i}", step.at, step.duration)]
@@ -96,13 +95,13 @@ def problems_of(experiment: Experiment, target: Target) -> list[Problem]:
     for i, step in enumerate(experiment.faults):
         where = f"faults.{i}.{step.kind}"
         try:
-            hit = step.fault.at_once(blast.most(step.fault.nodes, target))
+            hit = step.fault.most(target)
         except EngineError as error:
             found.append(Problem(f"{where}.nodes", str(error)))
             continue
         if why := blast.within_cap(_at_once(experiment, i, hit, target), target):
             found.append(Problem(f"{where}.nodes", why))
-        found += [Problem(where, why) for why in _incapable(step, target)]
+        found += [Problem(where, why) for why in step.fault.impossible(target)]
         found += [Problem(f"{where}.nodes", why) for why in _twice(experiment, i, target)]
     return found
 
@@ -121,39 +120,22 @@ def _twice(experiment: Experiment, i: int, target: Target) -> list[str]:
     """Why step `i` may not be: a node that it names is hurt by an earlier step at that time already."""
     if experiment.together:
         return []
-    step, mine = experiment.faults[i], _named(experiment.faults[i], target)
+    step, mine = experiment.faults[i], experiment.faults[i].fault.sure_of(target)
     return [
-        f"{', '.join(sorted(mine & _named(other, target)))} would be hurt by {other.kind} and {step.kind} at once; "
+        f"{', '.join(sorted(mine & other.fault.sure_of(target)))} would be hurt by {other.kind} and {step.kind} at once; "
         "write `together: yes` if that is meant"
         for other in experiment.faults[:i]
-        if _overlap(step, other) and mine & _named(other, target)
+        if _overlap(step, other) and mine & other.fault.sure_of(target)
     ]
-
-
-def _named(step: Step, target: Target) -> set[str]:
-    """The nodes that a step is certain to hit."""
-    words = set(step.fault.nodes)
-    return {n.name for n in target.nodes if words & {"all", n.name, *(f"{blast.TAG}{tag}" for tag in n.tags)}}
 
 
 def _overlap(one: Step, other: Step) -> bool:
     return other.at < one.at + one.duration and one.at < other.at + other.duration
 
 
-def _incapable(step: Step, target: Target) -> list[str]:
-    return sorted({why for node in eligible(step, target) if (why := lacks(node, step.fault.needs))})
-
-
-def eligible(step: Step, target: Target) -> list[Node]:
-    """The nodes that a step may come to hit: those that it names or whose tags it names, else all."""
-    words = set(step.fault.nodes)
-    named = [n for n in target.nodes if n.name in words or words & {f"{blast.TAG}{tag}" for tag in n.tags}]
-    return named or list(target.nodes)
-
-
 def reach(step: Step, target: Target) -> str:
     """How many nodes it hurts at once, and how many it may: `at most 1 of 3 nodes at once; staging allows 2`."""
-    most = step.fault.at_once(blast.most(step.fault.nodes, target))
+    most = step.fault.most(target)
     return (
         f"at most {most} of {count(len(target.nodes), 'node')} at once; "
         f"{target.environment} allows {blast.allowed(target)}"
@@ -166,7 +148,7 @@ def _at_once(experiment: Experiment, i: int, hit: int, target: Target) -> int:
     for j, other in enumerate(experiment.faults):
         if j != i and _overlap(step, other):
             try:
-                total += other.fault.at_once(blast.most(other.fault.nodes, target))
+                total += other.fault.most(target)
             except EngineError:
                 continue  # its own problem names it
     return min(total, len(target.nodes))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 
-from engine import blast, drivers, inspect, undo, warden
+from engine import drivers, inspect, undo, warden
 from engine import state as files
 from engine.alarm import certain
 from engine.clock import anchor, now_ns
@@ -18,7 +18,7 @@ from engine.follow import Child, Follower, width_for
 from engine.hurting import Hurt, Hurting
 from engine.judge import judge
 from engine.live import Finding
-from engine.plan import eligible, plan
+from engine.plan import plan
 from engine.probes import REGISTRY as PROBES
 from engine.target import Node, Target
 from engine.text import seconds
@@ -161,10 +161,12 @@ class _Run:
         ends = None
         if hurt.state in ("injecting", "active") and hurt.records:
             ends = self.at(now_ns() + int((hurt.records[0].expires_at - undo.LEASE - time.time()) * 1e9))
+        when = {"active": hurt.injected_at, "clean": hurt.healed_at()}.get(hurt.state)
         self.say(
-            "fault", hurt.injected_at if hurt.state == "active" else None,
+            "fault", when,
             id=hurt.id, fault=hurt.step.kind, line=hurt.step.fault.line(hurt.nodes), nodes=hurt.nodes,
             state=hurt.state, expires_at=ends, text=hurt.text, records=[r.id for r in hurt.records],
+            links=[list(pair) for pair in hurt.aim.links],
         )  # fmt: skip
         self.log.flush()
 
@@ -212,7 +214,7 @@ class _Run:
         self.prepare_nodes()
         self.wait_until_reachable()
         self.refuse_victims()
-        if any(blast.needs_leader(step.fault.nodes) for step in self.experiment.faults):
+        if any(step.fault.needs_leader() for step in self.experiment.faults):
             self.hurting.led = inspect.leader(self.target)
         warden.ensure(self.state)
         self.start_watching()
@@ -238,8 +240,8 @@ class _Run:
     def refuse_victims(self) -> None:
         """Every node that may be hit is looked at now, so that nothing is refused half way."""
         for step in self.experiment.faults:
-            for node in eligible(step, self.target):
-                _, driver = drivers.having(node, step.fault.needs)
+            for node in step.fault.may_hit(self.target):
+                _, driver = drivers.having(node, step.fault.wants())
                 why = driver.refusal(node)
                 if why:
                     raise Refused(f"{node.name} must not be hurt: {why}")

@@ -10,7 +10,7 @@ import contextlib
 import fcntl
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -89,18 +89,18 @@ def _write(state: Path, record: UndoRecord) -> None:
 
 def prepare(
     state: Path, run: str, step: str, kind: str, fault: Fault, node: Node, seconds: float, *,
-    id: str = "", together: bool = False,
+    id: str = "", together: bool = False, peers: Sequence[Node] = (),
 ) -> UndoRecord:  # fmt: skip
-    """Writes the record of a fault that is about to be injected for `seconds`.
+    """Writes the record of a fault that is about to be injected for `seconds`; `peers` as in `faults.Piece`.
 
     A node that is hurt already is refused, but for `together` only where another run hurts it.
     Raises Refused or Unreachable, and then nothing is written; but where another host was asked and it
     is unknown what it did, the record stays and is healed.
     """
-    name, driver = having(node, fault.needs)
+    name, driver = having(node, fault.wants())
     if name != "link" and (why := driver.refusal(node)):
         raise Refused(why)
-    _refuse_second(state, node, fault, run if together else "")
+    _refuse_second(state, node, fault, run, step, together)
     now = time.time()
     record = UndoRecord(
         id=id or uuid.uuid4().hex,
@@ -110,21 +110,23 @@ def prepare(
         params=dump(fault),
         node={**node.to_dict(), "kind": node.kind},
         driver=name,
-        captured={} if isinstance(driver, Carrier) else fault.capture(driver, node),
-        line=fault.line([node.name]),
+        captured={} if isinstance(driver, Carrier) else fault.capture_among(driver, node, peers),
+        line=fault.line_among(node, peers),
         state="injecting",
         injected_at=now,
         expires_at=now + seconds,
     )
     _lease(state, record.id)
     _write(state, record)
-    return _prepared_there(state, record, driver, together) if isinstance(driver, Carrier) else record
+    return _prepared_there(state, record, driver, together, peers) if isinstance(driver, Carrier) else record
 
 
-def _prepared_there(state: Path, record: UndoRecord, driver: Carrier, together: bool) -> UndoRecord:
+def _prepared_there(
+    state: Path, record: UndoRecord, driver: Carrier, together: bool, peers: Sequence[Node]
+) -> UndoRecord:
     """Has the host of `driver` write its own record; that it did is kept as what was captured."""
     try:
-        driver.prepare_far(record, record.expires_at - record.injected_at, together)
+        driver.prepare_far(record, record.expires_at - record.injected_at, together, peers)
     except Refused:
         _forget(state, record.id)  # it said no, so nothing was done
         raise
@@ -133,9 +135,11 @@ def _prepared_there(state: Path, record: UndoRecord, driver: Carrier, together: 
     return prepared
 
 
-def _refuse_second(state: Path, node: Node, fault: Fault, but: str) -> None:
+def _refuse_second(state: Path, node: Node, fault: Fault, run: str, step: str, together: bool) -> None:
+    """Not for another piece of the same step, nor with `together` for one of the same run."""
     for other in records(state):
-        if other.run == but:
+        piece = other.step == step and other.params != dump(fault)
+        if run and other.run == run and (together or piece):
             continue
         same_link = other.fault == FAULTS.name_of(type(fault))
         if other.node["address"] == node.address and (other.driver != "link" or same_link):

@@ -45,6 +45,8 @@ class Judgement:
     measured: str = ""
     findings: list[dict[str, Any]] = field(default_factory=list)
     counted: bool = True
+    stories: list[dict[str, Any]] = field(default_factory=list)  # some findings in words: `engine.story`
 
     def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": self.verdict.word}
+        found = {**asdict(self), "verdict": self.verdict.word}
+        return found if self.stories else {k: v for k, v in found.items() if k != "stories"}

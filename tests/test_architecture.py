@@ -12,7 +12,8 @@ MAY = {  # what a family may import of the other families
     "checkers": {"specs"},
 }
 APPS = {
-    "reports": {"runs"},
+    "reports": {"runs", "histories"},
+    "histories": {"live"},
     "schedules": {"runs", "experiments"},
     "runs": {"experiments", "targets", "live"},
     "monitors": {"targets", "live"},

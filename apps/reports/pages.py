@@ -4,6 +4,7 @@ import copy
 from statistics import median
 from typing import Any
 
+from apps.histories import figures
 from apps.runs.models import Run
 
 SHOWN = ("interval", "fault", "leader", "phase", "run")
@@ -99,6 +100,12 @@ def events(run: Run) -> list[dict[str, Any]]:
     return list(shown.values("n", "at", "kind", "data"))
 
 
+def consistency(result: dict[str, Any]) -> list[figures.Told]:
+    """What the checkers found, told and drawn on the run's own axis of time."""
+    stories = [story for check in result["checks"] for story in check.get("stories", [])]
+    return figures.told(stories, figures.fault_windows(result["faults"]), result["duration"])
+
+
 def context(run: Run) -> dict[str, Any]:
     result, before = report(run), earlier(run)
     return {
@@ -107,4 +114,5 @@ def context(run: Run) -> dict[str, Any]:
         "report_data": {"result": result, "events": events(run)},
         "earlier": before,
         "deltas": deltas(result, before),
+        "told": consistency(result),
     }

@@ -3,7 +3,7 @@
 
 from ninja import NinjaAPI
 
-from chaosboard.api import experiments, hurts, runs, schedules, services
+from chaosboard.api import experiments, histories, hurts, runs, schedules, services
 from chaosboard.api.access import Bearer, Session
 from chaosboard.api.answers import install
 
@@ -18,6 +18,7 @@ api = NinjaAPI(
 api.add_router("/services", services.router, tags=["services"])
 api.add_router("/experiments", experiments.router, tags=["experiments"])
 api.add_router("/runs", runs.router, tags=["runs"])
+api.add_router("/histories", histories.router, tags=["histories"])
 api.add_router("/schedules", schedules.router, tags=["schedules"])
 api.add_router("", hurts.router, tags=["hurt"])
 api.add_router("", runs.halt_router, tags=["halt"])

@@ -2,10 +2,11 @@
 
 import contextlib
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine.capabilities import WORDS, Needs, Network, ReadBack
+from engine.capabilities import WORDS, Either, Needs, Network, ReadBack
 from engine.errors import BadInput, EngineError, Refused
 from engine.parameters import build, param
 from engine.registry import Registry
@@ -15,11 +16,12 @@ from engine.text import listed
 
 @dataclass(frozen=True)
 class Driver:
-    """The base of all drivers. `chosen` is False for those that come with a node: by its address, or by
-    the kind of its service, where `kinds` says so."""
+    """The base of all drivers. `chosen` is False for those that come with a node: by its address, by the
+    kind of its service, where `kinds` says so, or beside the drivers that `beside` names."""
 
     chosen: ClassVar[bool] = True
     kinds: ClassVar[tuple[str, ...]] = ()
+    beside: ClassVar[tuple[str, ...]] = ()
 
     def offers(self, capability: type) -> bool:
         """Whether nodes of this driver have the capability at all."""
@@ -83,7 +85,8 @@ class Carrier(Driver, ABC):
 
     def offers(self, capability: type) -> bool:
         name, params = next(iter(self.local.items()))
-        return build(REGISTRY.get(name, "local"), params, f"local.{name}").offers(capability)
+        there = Node("", "", control=name, control_params=params)
+        return any(driver.offers(capability) for _, driver in drivers_of(there))
 
     def far_node(self, node: Node) -> dict[str, Any]:
         return {**node.to_dict(), "driver": self.local, "upstream": "", "kind": node.kind}
@@ -107,13 +110,14 @@ class Carrier(Driver, ABC):
         with contextlib.suppress(EngineError):  # it is asked again when it is used again
             self.ask({"do": "release", "node": self.far_node(node)})
 
-    def prepare_far(self, record: Any, seconds: float, together: bool) -> None:
+    def prepare_far(self, record: Any, seconds: float, together: bool, peers: Sequence[Node] = ()) -> None:
         """`record` is the UndoRecord here; there it gets one of the same id."""
         told = {"id": record.id, "run": record.run, "step": record.step, "fault": record.fault,
                 "params": record.params, "seconds": seconds, "together": together}  # fmt: skip
         _, params = next(iter(record.node["driver"].items()))
         node = {**record.node, "driver": params["local"], "upstream": ""}
-        self.ask({"do": "prepare", "record": told, "node": node})
+        seen = [{"name": peer.name, "address": peer.upstream or peer.address} for peer in peers]
+        self.ask({"do": "prepare", "record": told, "node": node, "peers": seen})
 
     def inject_far(self, id: str) -> None:
         self.ask({"do": "inject", "id": id})
@@ -149,6 +153,7 @@ def drivers_of(node: Node) -> list[tuple[str, Driver]]:
     if (own := control(node)) is not None:
         found.append((node.control, own))
     found += [(name, cls()) for name, cls in REGISTRY if node.kind in cls.kinds and name != node.control]
+    found += [(name, cls()) for name, cls in REGISTRY if node.control in cls.beside]
     if node.upstream and node.control != "link":
         found.append(("link", REGISTRY.get("link")()))
     return found
@@ -156,14 +161,20 @@ def drivers_of(node: Node) -> list[tuple[str, Driver]]:
 
 def having(node: Node, needs: Needs) -> tuple[str, Driver]:
     """The driver of `node` that offers all of `needs`, with its name; raises Refused saying why none does."""
-    wanted = needs if isinstance(needs, tuple) else (needs,)
     why = ""
-    for name, driver in drivers_of(node):
-        if all(driver.offers(capability) for capability in wanted):
-            why = next(filter(None, map(driver.cannot, wanted)), "")
-            if not why:
-                return name, driver
-    raise Refused(*((f"{node.name}: {why}", "") if why else _why_not(node, wanted)))
+    for wanted in _ways(needs):
+        for name, driver in drivers_of(node):
+            if all(driver.offers(capability) for capability in wanted):
+                why = next(filter(None, map(driver.cannot, wanted)), "")
+                if not why:
+                    return name, driver
+    raise Refused(*((f"{node.name}: {why}", "") if why else _why_not(node, _ways(needs)[0])))
+
+
+def _ways(needs: Needs) -> list[tuple[type, ...]]:
+    if isinstance(needs, Either):
+        return [(way,) for way in needs.ways]
+    return [needs if isinstance(needs, tuple) else (needs,)]
 
 
 def lacks(node: Node, needs: Needs) -> str:
@@ -192,6 +203,9 @@ def _why_not(node: Node, wanted: tuple[type, ...]) -> tuple[str, str]:
 
 def offering(needs: Needs) -> list[str]:
     """The names of the drivers that offer all of `needs`, on some machine."""
-    wanted = needs if isinstance(needs, tuple) else (needs,)
-    methods = [name for one in wanted for name in vars(one) if not name.startswith("_")]
-    return [name for name, cls in REGISTRY if all(hasattr(cls, method) for method in methods)]
+    ways = [
+        [name for one in wanted for name in vars(one) if not name.startswith("_")] for wanted in _ways(needs)
+    ]
+    return [
+        name for name, cls in REGISTRY if any(all(hasattr(cls, method) for method in way) for way in ways)
+    ]

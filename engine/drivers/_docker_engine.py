@@ -6,7 +6,7 @@ What an engine tells of a container (`attrs`) is the mapping of its inspect call
 import os
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -220,3 +220,12 @@ def _answers_on(attrs: Attrs, port: int, here: bool) -> bool:
         return False
     family = processes.tree(attrs["State"]["Pid"])
     return bool(processes.listeners(port) & {one["pid"] for one in family})
+
+
+def is_here(id: str, pid: int) -> bool:
+    """Whether `pid`, as an engine tells it, is the process of that container on this very host."""
+    for table in ("cgroup", "mountinfo"):
+        with suppress(OSError):
+            if id in Path(f"/proc/{pid}/{table}").read_text():
+                return True
+    return False

@@ -14,6 +14,7 @@ from engine.drivers import _docker_networks as networks
 from engine.drivers._docker_engine import ACTS, LOOKS
 from engine.errors import EngineError, Refused, Unreachable
 from engine.parameters import param
+from engine.processes import tree
 from engine.target import Node
 from engine.text import listed
 
@@ -63,6 +64,12 @@ class Docker(Driver):
                     "`docker ps -a` shows what it has.",
                 )
             yield api, attrs
+
+    def pids(self, node: Node) -> list[int]:
+        """None where the engine is on another host."""
+        with self._found() as (_, attrs):
+            pid = attrs["State"]["Pid"]
+            return [one["pid"] for one in tree(pid)] if containers.is_here(attrs["Id"], pid) else []
 
     # Capture: which container it is, once and for all; and what it has
 

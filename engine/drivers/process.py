@@ -17,7 +17,7 @@ from engine import processes, state
 from engine.capabilities import Captured, Limit, ReadBack
 from engine.drivers import Driver
 from engine.errors import EngineError, Refused, Unreachable
-from engine.host import cgroups
+from engine.host import cgroups, networks
 from engine.parameters import param
 from engine.processes import SIGNALS, Identity, describe, holder, identity, short, status
 from engine.target import Node, split_address
@@ -122,6 +122,8 @@ class Process(Driver):
 
     def _foreign_port(self, node: Node, pid: int) -> str:
         """Why the process is not the node: another one holds the port of its address."""
+        if networks.elsewhere(pid):
+            return ""  # its addresses and ports are those of another network
         host, port = split_address(node.own_address)
         if not processes.is_local(host):
             return f"{node.name} is at {host}, which is not this host; its process cannot be controlled from here."

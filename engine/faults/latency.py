@@ -4,13 +4,13 @@ from typing import Any
 
 from engine import units
 from engine.faults import listed
-from engine.faults._link import _LinkFault
+from engine.faults._link import _ShapingFault
 from engine.parameters import param
 
 
 @dataclass(frozen=True)
-class Latency(_LinkFault):
-    """Delays everything on the link between clients and the node, in both directions."""
+class Latency(_ShapingFault):
+    """Delays everything between clients and the node, or between it and its peers, in both directions."""
 
     delay: float = param(0.1, unit="duration", help="how much later everything arrives, each way", most=60.0)
     jitter: float = param(0.0, unit="duration", help="by how much the delay varies, up and down", most=60.0)
@@ -25,8 +25,12 @@ class Latency(_LinkFault):
     def line(self, nodes: Sequence[str]) -> str:
         shape = "" if self.distribution == "uniform" else f" ({self.distribution})"
         jitter = f" ± {units.show(self.jitter, 'duration')}{shape}" if self.jitter else ""
-        return f"delay {listed(nodes)} by {units.show(self.delay, 'duration')}{jitter} each way"
+        whom = listed(nodes) if self.between == "clients" else f"what passes {self.whose(listed(nodes))}"
+        return f"delay {whom} by {units.show(self.delay, 'duration')}{jitter} each way"
 
     def how(self) -> dict[str, Any]:
         how: dict[str, Any] = {"delay": self.delay, "jitter": self.jitter}
         return how if self.distribution == "uniform" else {**how, "distribution": self.distribution}
+
+    def packets(self) -> dict[str, Any]:
+        return {"latency": self.delay, "jitter": self.jitter, "distribution": self.distribution}

@@ -1,49 +1,183 @@
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import combinations
+from typing import Any, ClassVar
 
-from engine.capabilities import Captured
+from engine.capabilities import Either, Needs, Network, Packets
+from engine.drivers import lacks
 from engine.errors import Refused
-from engine.faults import listed
-from engine.faults._link import _LinkFault
+from engine.faults import Aim, Piece, listed, others
+from engine.faults._link import _PacketFault
 from engine.parameters import param
-from engine.target import Node
-from engine.topology import KINDS, Topology
+from engine.target import Node, Target
+from engine.topology import BY_HAND, CLIENTS, KINDS, Cuts, Topology
 
 _LINES = {
-    "both": "cut {} off from clients",
-    "to-node": "cut {} off from what clients send",
-    "from-node": "cut clients off from what {} answers",
+    "both": "cut {} off from {}",
+    "to-node": "cut {} off from what {} send",
+    "from-node": "cut {1} off from what {0} answers",
 }
+_WHOM = {"clients": "clients", "peers": "the other nodes", "all": "everybody"}
+_SURE = 12  # nodes up to which the largest group that is whole is looked for among all
 
 
 @dataclass(frozen=True)
-class Partition(_LinkFault):
-    """Cuts the link between clients and the node: nothing passes, nothing is lost, and no connection is closed."""
+class Partition(_PacketFault):
+    """Cuts the link between clients and the node: nothing passes, nothing is lost, and no connection is closed.
+
+    Between nodes it cuts by topology: `topology: halves` for all nodes of the service at once, or the links that
+    are named.
+    """
 
     direction: str = param("both", help="which way nothing passes", choices=tuple(_LINES))
     topology: str = param(
-        "",
-        help=f"which links are cut, instead of those between clients and the nodes: {', '.join(list(KINDS)[:-1])}; "
-        "some take nodes or tags after them, as in one-way n1 n2 or zone-from-zone zone-a zone-b",
+        "", help=f"which links between nodes are cut: {', '.join(kind for kind in KINDS if kind != BY_HAND)}"
     )
-    links: list[str] = param(
-        [], help="or the links themselves, as in [n1 -> n2, n2 <-> n3, clients -> n1]; -> is one way"
-    )
+    links: list[str] = param([], help="or these links, as in n1 -> n2 (what n1 sends) or n2 <-> n3, clients")
+
+    needs: ClassVar[Needs] = Either((Network, Packets))
 
     def __post_init__(self) -> None:
-        if self.topology or self.links:
+        if self.by_links:
             Topology.read(self.topology, self.links)
+            if (self.nodes, self.between, self.direction) != (["one"], "clients", "both"):
+                raise ValueError(
+                    "a topology says itself who is cut from whom: leave out nodes, between and direction"
+                )
+
+    @property
+    def by_links(self) -> bool:
+        return bool(self.topology or self.links)
+
+    @property
+    def _links(self) -> Topology:
+        return Topology.read(self.topology, self.links)
 
     def line(self, nodes: Sequence[str]) -> str:
-        if self.topology or self.links:
-            return Topology.read(self.topology, self.links).line()
-        return _LINES[self.direction].format(listed(nodes))
+        if self.by_links:
+            return self._links.line()
+        return _LINES[self.direction].format(listed(nodes), _WHOM[self.between])
 
-    def capture(self, driver: Any, node: Node) -> Captured:
-        if self.topology or self.links:
-            raise Refused("No driver of this board cuts links between nodes.", "Leave the topology out.")
-        return super().capture(driver, node)
+    def line_among(self, node: Node, peers: Sequence[Node]) -> str:
+        if self.between != "peers":
+            return self.line([node.name])
+        return _LINES[self.direction].format(node.name, listed([peer.name for peer in peers]))
 
     def how(self) -> dict[str, Any]:
         return {"cut": True} if self.direction == "both" else {"cut": True, "direction": self.direction}
+
+    def packets(self) -> dict[str, Any]:
+        return {"cut": True, "direction": self.direction}
+
+    # By links: whom it meets is resolved once, and each node is told from whom it is cut
+
+    def wants(self) -> Needs:
+        return super().wants() if not self.by_links else self.needs
+
+    def needs_leader(self) -> bool:
+        return self._links.needs_leader if self.by_links else super().needs_leader()
+
+    def announced(self, target: Target) -> str:
+        return self.line([]) if self.by_links else super().announced(target)
+
+    def most(self, target: Target) -> int:
+        return len(_down(self._links.example(target), target)) if self.by_links else super().most(target)
+
+    def sure_of(self, target: Target) -> set[str]:
+        if not self.by_links:
+            return super().sure_of(target)
+        return set() if self._links.drawn(target) else _ends(self._links.example(target))
+
+    def may_hit(self, target: Target) -> list[Node]:
+        if not self.by_links:
+            return super().may_hit(target)
+        able = [node for node in target.nodes if not lacks(node, self.needs)]
+        sure = self.sure_of(target)
+        return [node for node in able if not sure or node.name in sure]
+
+    def impossible(self, target: Target) -> list[str]:
+        if not self.by_links:
+            return super().impossible(target)
+        cuts, found = self._links.example(target), set()
+        if self._links.drawn(target) and not {CLIENTS} & {end for pair in cuts for end in pair}:
+            cuts = frozenset((a.name, b.name) for a in target.nodes for b in target.nodes if a != b)
+        for pair in cuts:
+            try:
+                _piece_at(pair, target)
+            except Refused as error:
+                found.add(str(error))
+        return sorted(found)
+
+    def aim(self, target: Target, leader: str | None, dice: random.Random) -> Aim:
+        if not self.by_links:
+            return super().aim(target, leader, dice)
+        cuts = self._links.cuts(target, leader, dice)
+        names = [node.name for node in target.nodes]
+        nodes = tuple(name for name in names if name in _ends(cuts))
+        return Aim(_pieces(cuts, target), nodes, _down(cuts, target), tuple(sorted(cuts)))
+
+
+def _pieces(cuts: Cuts, target: Target) -> tuple[Piece, ...]:
+    """A fault for each node that drops something: from whom, or to whom, and which way."""
+    found: dict[tuple[str, str, str], list[str]] = {}
+    for pair in sorted(cuts):
+        name, between, direction, other = _piece_at(pair, target)
+        found.setdefault((name, between, direction), []).append(other)
+    for name, between, _ in list(found):
+        ways = [(name, between, way) for way in ("to-node", "from-node")]
+        if all(way in found for way in ways) and sorted(found[ways[0]]) == sorted(found[ways[1]]):
+            found[name, between, "both"] = found.pop(ways[0])
+            del found[ways[1]]
+    return tuple(
+        Piece(
+            target.node(name), Partition(nodes=[name], between=between, direction=direction),
+            tuple(target.node(o) for o in peers) if between == "peers" else others(target, [name]),
+        )
+        for (name, between, direction), peers in found.items()
+    )  # fmt: skip
+
+
+def _piece_at(pair: tuple[str, str], target: Target) -> tuple[str, str, str, str]:
+    """Where a pair is cut: (node, between, direction, the other end). What is sent is dropped where it arrives,
+    or where it leaves, if nothing can drop it there. Raises Refused where neither can be."""
+    sender, receiver = pair
+    needs: Needs = Packets
+    between = "peers"
+    if CLIENTS in pair:
+        needs, between = Either((Network, Packets)), "clients"
+    why = ""
+    for name, direction, other in ((receiver, "to-node", sender), (sender, "from-node", receiver)):
+        if name != CLIENTS and not (lacking := lacks(target.node(name), needs)):
+            return name, between, direction, other
+        why = why or (lacking if name != CLIENTS else "")
+    raise Refused(why)
+
+
+def _ends(cuts: Cuts) -> set[str]:
+    return {end for pair in cuts for end in pair} - {CLIENTS}
+
+
+def _down(cuts: Cuts, target: Target) -> tuple[str, ...]:
+    """The nodes that count as hurt: those outside the largest group that clients and one another reach whole."""
+    names = [node.name for node in target.nodes]
+    kept = [n for n in names if (CLIENTS, n) not in cuts and (n, CLIENTS) not in cuts]
+    whole = _largest(cuts, kept) if len(kept) <= _SURE else _large(cuts, kept)
+    return tuple(name for name in names if name not in whole)
+
+
+def _largest(cuts: Cuts, names: list[str]) -> set[str]:
+    for size in range(len(names), 1, -1):
+        for group in combinations(names, size):
+            if not any((a, b) in cuts or (b, a) in cuts for a, b in combinations(group, 2)):
+                return set(group)
+    return set(names[:1])
+
+
+def _large(cuts: Cuts, names: list[str]) -> set[str]:
+    """One that cannot be made larger: of many nodes, the largest is not looked for."""
+    found: set[str] = set()
+    for name in names:
+        if not any((name, other) in cuts or (other, name) in cuts for other in found):
+            found.add(name)
+    return found

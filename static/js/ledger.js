@@ -47,7 +47,7 @@ export class Ledger {
   _fault(data, at) {
     const fault = this.faults.get(data.id) ?? { from: null, to: null }
     this.faults.set(data.id, fault)
-    for (const key of ['id', 'fault', 'line', 'nodes', 'state', 'text', 'expires_at']) {
+    for (const key of ['id', 'fault', 'line', 'nodes', 'state', 'text', 'expires_at', 'links']) {
       if (data[key] !== undefined) fault[key] = data[key]
     }
     if (data.state !== 'planned') fault.from ??= at

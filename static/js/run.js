@@ -2,6 +2,7 @@
 import { Charts } from './charts.js'
 import { Ledger } from './ledger.js'
 import { EventLog } from './log.js'
+import { RunMap } from './run-map.js'
 import { EventSocket } from './socket.js'
 import { Timeline } from './timeline.js'
 import { count, label, make, percent, pill } from './words.js'
@@ -12,6 +13,7 @@ const ledger = new Ledger()
 const log = new EventLog(byId('events'))
 const timeline = new Timeline(byId('timeline'), ledger)
 const charts = new Charts(byId('charts'), ledger, { live: true })
+const map = new RunMap(byId('map-card'), ledger)
 const fresh = []
 let heardAt = performance.now()
 let connected = false
@@ -34,6 +36,7 @@ function show() {
   showHead()
   showFacts()
   showVerdict()
+  map.draw()
   byId('waiting').hidden = ledger.intervals.length > 0 || ledger.over
   if (ledger.run) charts.request()
   document.body.dataset.lastEvent = String(ledger.last)

@@ -16,6 +16,7 @@ import pytest
 
 from chaosboard import ports
 from engine import faults, runner
+from engine.drivers import offering
 from engine.drivers.link import Link
 from engine.experiment import Experiment
 from engine.faults._link import _LinkFault
@@ -85,7 +86,9 @@ def test_a_cut_link_is_an_outage_that_ends_with_it(folder: Path, upstream: int) 
     assert "nothing of it is left on the link" in result["clean_text"]
 
 
-LINK_FAULTS = [name for name, cls in faults.REGISTRY if issubclass(cls, _LinkFault)]
+LINK_FAULTS = [
+    name for name, cls in faults.REGISTRY if issubclass(cls, _LinkFault) and "link" in offering(cls.needs)
+]
 
 
 @pytest.mark.parametrize("name", LINK_FAULTS)

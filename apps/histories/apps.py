@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class HistoriesConfig(AppConfig):
+    name = "apps.histories"
+    label = "histories"

@@ -1,0 +1,159 @@
+"""Network namespaces of this host: whose is which, what is in them, and work done inside one."""
+
+import contextlib
+import ctypes
+import ipaddress
+import os
+import re
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+from engine import processes
+from engine.errors import EngineError, Refused, Unreachable
+from engine.state import PART
+
+T = TypeVar("T")
+_NAMED = ("run/netns", "run/docker/netns")  # where namespaces live that no process needs to be in
+_CLONE_NEWNET = 0x40000000
+_NET_ADMIN = 12  # the capability's number
+_LISTENS = "0A"
+
+
+def number(pid: int | str = "self") -> int:
+    """The inode of the network namespace of `pid`. Raises Unreachable."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/net").st_ino
+    except OSError as error:
+        raise Unreachable(f"The network of pid {pid} cannot be seen: {error.strerror}.") from None
+
+
+def elsewhere(pid: int) -> bool:
+    """Whether `pid` is seen to be in another network namespace than this process."""
+    with contextlib.suppress(Unreachable):
+        return number(pid) != number()
+    return False
+
+
+def path(namespace: int) -> str:
+    """A file by which the namespace with this inode can be entered; "" where nothing is in it any more."""
+    places = [Path("/proc/self/ns/net"), *(Path(f"/proc/{pid}/ns/net") for pid in psutil.pids())]
+    for folder in _NAMED:
+        with contextlib.suppress(OSError):
+            places += list(Path("/", folder).iterdir())
+    for place in places:
+        with contextlib.suppress(OSError):
+            if place.stat().st_ino == namespace:
+                return str(place)
+    return ""
+
+
+def inside(place: str, work: Callable[[], T]) -> T:
+    """What `work` gives in the network namespace at `place`, done by a thread of its own.
+
+    Raises Refused where it may not be entered, and whatever `work` raises.
+    """
+    done: list[T] = []
+    failed: list[Exception] = []
+
+    def run() -> None:
+        try:
+            _enter(place)
+            done.append(work())
+        except Exception as error:  # it is raised by whoever asked
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    if failed:
+        raise failed[0]
+    return done[0]
+
+
+def _enter(place: str) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        if (
+            os.fstat(descriptor).st_ino
+            == os.stat(f"/proc/self/task/{threading.get_native_id()}/ns/net").st_ino
+        ):
+            return
+        if libc.setns(descriptor, _CLONE_NEWNET):
+            reason = os.strerror(ctypes.get_errno())
+            raise Refused(f"The network namespace at {place} cannot be entered: {reason}.", NEEDS)
+    finally:
+        os.close(descriptor)
+
+
+NEEDS = "Run chaosboard as root, or inside the user namespace of what it hurts."
+
+
+def cannot_change() -> str:
+    """Why nothing can be changed in the networks of this host; "" where it can be tried."""
+    try:
+        held = re.search(r"^CapEff:\s*(\w+)", Path("/proc/self/status").read_text(), re.MULTILINE)
+    except OSError:
+        return "this host has no network namespaces to work in: it is not Linux."
+    if held is None or not int(held[1], 16) >> _NET_ADMIN & 1:
+        return f"chaosboard may not change the network here (CAP_NET_ADMIN). {NEEDS}"
+    return ""
+
+
+def addresses(place: str) -> list[str]:
+    """Those of a namespace's devices, without the loopback's."""
+
+    def look() -> list[str]:
+        found = [a.address.partition("%")[0] for group in psutil.net_if_addrs().values() for a in group]
+        return sorted({text for text in found if _is_address(text) and not _loopback(text)})
+
+    return inside(place, look)
+
+
+def _is_address(text: str) -> bool:
+    with contextlib.suppress(ValueError):
+        return bool(ipaddress.ip_address(text))
+    return False
+
+
+def _loopback(text: str) -> bool:
+    return ipaddress.ip_address(text).is_loopback
+
+
+def listening(pids: Iterable[int], namespace_of: int) -> list[int]:
+    """The TCP ports on which `pids` listen in the network namespace of the process `namespace_of`."""
+    ports = _sockets(namespace_of)
+    found = set()
+    for pid in pids:
+        with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as files:
+            for file in files:
+                with contextlib.suppress(OSError):
+                    if port := ports.get(os.readlink(file.path)):
+                        found.add(port)
+    return sorted(found)
+
+
+def _sockets(pid: int) -> dict[str, int]:
+    ports: dict[str, int] = {}
+    for table in ("tcp", "tcp6"):
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{table}") as lines:
+            for fields in map(str.split, lines):
+                if fields[3] == _LISTENS:
+                    ports[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
+    return ports
+
+
+def lifelines(pid: int) -> list[int]:
+    """The ports in the namespace of `pid` that keep this host and the board reachable: they are never cut."""
+    mine, kept = number(pid), []
+    for process in psutil.process_iter(["pid", "name"]):
+        with contextlib.suppress(OSError, psutil.Error, EngineError):
+            if number(process.pid) != mine:
+                continue
+            if process.info["name"] in processes.HOST_LIFELINES or PART in process.environ():
+                kept.append(process.pid)
+    return listening(kept, pid)

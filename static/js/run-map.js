@@ -1,0 +1,50 @@
+// The map of a run, as its events tell it: who leads, who answers, and which links are cut now.
+import { ServiceMap } from './map.js'
+import { make } from './words.js'
+
+const HURTING = ['injecting', 'active', 'healing', 'stuck', 'unverified']
+
+export class RunMap {
+  constructor(card, ledger) {
+    this.card = card
+    this.ledger = ledger
+    this.map = null
+    this.words = card.querySelector('#cut-now')
+  }
+
+  /** Nothing is drawn before the run says which nodes there are. */
+  draw() {
+    const { run, over } = this.ledger
+    if (!run?.nodes?.length) return
+    this.card.hidden = false
+    this.map ??= new ServiceMap(this.card.querySelector('#map'))
+    const cuts = this.cuts()
+    this.map.draw({ nodes: run.nodes.map((name) => this.node(name)), cuts })
+    this.say(cuts, over)
+  }
+
+  hurting() {
+    return [...this.ledger.faults.values()].filter((fault) => HURTING.includes(fault.state))
+  }
+
+  cuts() {
+    return this.hurting().flatMap((fault) => fault.links ?? [])
+  }
+
+  node(name) {
+    const { intervals, leader } = this.ledger
+    const seen = intervals.at(-1)?.nodes?.[name]
+    return {
+      name, leads: name === leader, up: seen?.total ? seen.good > 0 : null,
+      hurt: this.hurting().some((fault) => !fault.links?.length && fault.nodes?.includes(name)),
+    }
+  }
+
+  say(cuts, over) {
+    const both = ([a, b]) => cuts.some(([c, d]) => a === d && b === c)
+    const told = cuts.filter((cut) => !both(cut) || cut[0] < cut[1])
+      .map((cut) => `${cut[0]} ${both(cut) ? '↔' : '→'} ${cut[1]}`)
+    const text = told.length ? `Cut now: ${told.join(', ')}` : over ? 'No link is cut any more.' : 'No link is cut.'
+    if (this.words.textContent !== text) this.words.replaceChildren(make('span', told.length ? 'hurt-text' : 'muted', text))
+  }
+}

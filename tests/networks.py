@@ -1,0 +1,145 @@
+"""Networks for tests: namespaces of their own, joined by a bridge in another one; nothing of the host's is touched."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from engine.host import networks, nft
+from tests.waiting import until
+
+HUB = "10.77.0.254"
+
+
+def need_networks() -> None:
+    """Skips where namespaces or nftables cannot be had; with CI=true that is a failure."""
+    why = networks.cannot_change() or nft.absent()
+    if not why and not all(map(shutil.which, ("ip", "unshare", "nsenter"))):
+        why = "ip, unshare and nsenter are missing"
+    if why and os.environ.get("CI") == "true":
+        pytest.fail(why)
+    if why:
+        pytest.skip(why)
+
+
+@dataclass
+class Space:
+    """A network namespace, kept by a process that sleeps in it."""
+
+    name: str
+    address: str
+    holder: "subprocess.Popen[bytes]"
+
+    @property
+    def path(self) -> str:
+        return f"/proc/{self.holder.pid}/ns/net"
+
+    def ip(self, *arguments: str) -> None:
+        run(self.path, "ip", *arguments)
+
+
+@dataclass
+class Network:
+    """Nodes n1, n2, … at 10.77.0.1, 10.77.0.2, …, and a hub, where clients are, at 10.77.0.254."""
+
+    hub: Space
+    spaces: list[Space]
+    started: list["subprocess.Popen[bytes]"] = field(default_factory=list)
+
+    def start(self, space: Space, *command: str, **options: object) -> "subprocess.Popen[bytes]":
+        one = subprocess.Popen(entering(space.path, *command), start_new_session=True, **options)  # type: ignore[call-overload]
+        self.started.append(one)
+        return one  # type: ignore[no-any-return]
+
+
+def entering(path: str, *command: str) -> list[str]:
+    return ["nsenter", f"--net={path}", "--", *command]
+
+
+def run(path: str, *command: str) -> str:
+    return subprocess.run(entering(path, *command), check=True, capture_output=True, text=True).stdout
+
+
+def _space(name: str, address: str) -> Space:
+    holder = subprocess.Popen(["unshare", "--net", "sleep", "600"], start_new_session=True)
+    until(lambda: networks.elsewhere(holder.pid))
+    return Space(name, address, holder)
+
+
+@contextlib.contextmanager
+def network(nodes: int) -> Iterator[Network]:
+    made: list[Space] = []
+    try:
+        made.append(_space("hub", HUB))
+        hub = made[0]
+        hub.ip("link", "set", "lo", "up")
+        hub.ip("link", "add", "br0", "type", "bridge")
+        hub.ip("addr", "add", f"{HUB}/24", "dev", "br0")
+        hub.ip("link", "set", "br0", "up")
+        for i in range(1, nodes + 1):
+            made.append(_space(f"n{i}", f"10.77.0.{i}"))
+            _join(hub, made[-1])
+        found = Network(hub, made[1:])
+        yield found
+        for one in found.started:
+            _end(one)
+    finally:
+        for space in made:
+            _end(space.holder)
+
+
+def _join(hub: Space, space: Space) -> None:
+    hub.ip(
+        "link",
+        "add",
+        f"to-{space.name}",
+        "type",
+        "veth",
+        "peer",
+        "name",
+        "eth0",
+        "netns",
+        str(space.holder.pid),
+    )
+    hub.ip("link", "set", f"to-{space.name}", "master", "br0", "up")
+    space.ip("addr", "add", f"{space.address}/24", "dev", "eth0")
+    space.ip("link", "set", "lo", "up")
+    space.ip("link", "set", "eth0", "up")
+
+
+def _end(one: "subprocess.Popen[bytes]") -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(one.pid, signal.SIGKILL)
+    one.wait()
+
+
+def reaches(sender: Space, receiver: Space, port: int = 7, within: float = 0.25) -> bool:
+    """Whether a datagram that `sender` sends comes to `receiver`."""
+    told = os.urandom(8)
+    with (
+        networks.inside(receiver.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as ear,
+        networks.inside(sender.path, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as mouth,
+    ):
+        ear.bind((receiver.address, port))
+        ear.settimeout(within)
+        with contextlib.suppress(PermissionError):  # the rule is at the sender: the kernel tells it
+            mouth.sendto(told, (receiver.address, port))
+        try:
+            return ear.recv(64) == told
+        except TimeoutError:
+            return False
+
+
+def seen(spaces: Sequence[Space]) -> set[tuple[str, str]]:
+    """The ordered pairs (from, to) of spaces between which nothing comes through."""
+    return {(a.name, b.name) for a in spaces for b in spaces if a is not b and not reaches(a, b, within=0.1)}
+
+
+def tables(space: Space) -> str:
+    return networks.inside(space.path, lambda: nft.order("list ruleset"))
