@@ -23,6 +23,7 @@ from engine.faults import Fault
 from engine.faults.loss import Loss
 from engine.faults.partition import Partition
 from engine.host import networks, nft
+from engine.lab.programs import ETCD
 from engine.target import Node, Target
 from engine.topology import Topology
 from tests.networks import Network, Space, entering, need_networks, network, reaches, seen, tables
@@ -281,4 +282,4 @@ def etcd(space: Space, spaces: list[Space], folder: Path) -> list[str]:
         "initial-advertise-peer-urls": f"{mine}:2380", "heartbeat-interval": 100, "election-timeout": 1000,
         "initial-cluster": ",".join(f"{s.name}=http://{s.address}:2380" for s in spaces),
     }  # fmt: skip
-    return [find_etcd(), *(word for flag, value in flags.items() for word in (f"--{flag}", str(value)))]
+    return [ETCD.get(), *(word for flag, value in flags.items() for word in (f"--{flag}", str(value)))]
