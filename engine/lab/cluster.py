@@ -17,6 +17,7 @@ from engine.lab.places import Place, loopback
 from engine.lab.server import HIDDEN, LAB, Server
 from engine.lab.site import Site
 from engine.lab.systems import REGISTRY, System
+from engine.probes import REGISTRY as PROBES
 
 POLL = 0.05  # seconds between two looks at what is starting
 GRACE = 0.5  # seconds that a server may take to stop: it starts afresh, so nothing is lost by killing it
@@ -130,9 +131,11 @@ class Cluster:
         return found
 
     def document(self, group: str = "") -> dict[str, Any]:
+        """One of its services; looked at by `tcp` where there is no probe of its kind."""
+        kind = self.system.kinds.get(group, "tcp")
         return {
             "name": f"{self.name} {group}".strip(),
-            "kind": self.system.kinds.get(group, "tcp"),
+            "kind": kind if kind in PROBES else "tcp",
             "environment": self.environment,
             "nodes": [self._node(server) for server in self.group(group)],
         }
