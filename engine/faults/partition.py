@@ -109,6 +109,14 @@ class Partition(_PacketFault):
                 found.add(str(error))
         return sorted(found)
 
+    def rehearse(self, target: Target) -> None:
+        if not self.by_links:
+            super().rehearse(target)
+            return
+        for piece in _pieces(self._links.example(target), target):
+            if isinstance(piece.fault, _PacketFault):
+                piece.fault.rehearse_at(piece.node, piece.peers)
+
     def aim(self, target: Target, leader: str | None, dice: random.Random) -> Aim:
         if not self.by_links:
             return super().aim(target, leader, dice)

@@ -79,7 +79,11 @@ def test_with_a_topology_the_editor_asks_for_no_nodes(ada: Client) -> None:
 
 def test_links_are_one_line_in_the_form_and_a_list_in_the_document(ada: Client) -> None:
     factories.target()
-    data = partition(links="orders-n1 -> orders-n2; clients <-> orders-n3") | {"name": "x", "availability": "99%", "do": "yaml"}
+    data = partition(links="orders-n1 -> orders-n2; clients <-> orders-n3") | {
+        "name": "x",
+        "availability": "99%",
+        "do": "yaml",
+    }
     text = ada.post(DRAW, data).content.decode()
     yaml = html.unescape(re.findall(r"<textarea[^>]*>(.*?)</textarea>", text, re.S)[0])
     assert "links: [orders-n1 -> orders-n2, clients <-> orders-n3]" in yaml
