@@ -248,6 +248,7 @@ class _Run:
                 why = driver.refusal(node)
                 if why:
                     raise Refused(f"{node.name} must not be hurt: {why}")
+            step.fault.rehearse(self.target)
 
     def summary(self) -> dict[str, Any]:
         workload = self.experiment.workload
