@@ -12,10 +12,10 @@ from engine.convergence import convergence, looks_of
 from engine.events import Event, read
 from engine.expectations import clean, expectations
 from engine.experiment import Experiment, SteadyState
-from engine.lines import Lines
 from engine.history import History, in_run
 from engine.history import read as read_history
 from engine.leadership import leader_changes, split_brain
+from engine.lines import Lines
 from engine.recovery import Outage, Recovered, availability, in_time, measures, outages
 from engine.series import Readings, of_node, of_operations, readings
 from engine.shares import answered_while_gone, shares
@@ -311,7 +311,11 @@ def _load(run: Recorded) -> dict[str, Any] | None:
     """Who answered the clients; None where the history does not tell."""
     closed = [(a, run.end if b is None else b) for a, b in run.windows]
     found = shares(run.history, (n.name for n in run.target.nodes), closed, run.end)
-    return {"nodes": found, "while_gone": answered_while_gone(run.history, run.faults, closed)} if found else None
+    return (
+        {"nodes": found, "while_gone": answered_while_gone(run.history, run.faults, closed)}
+        if found
+        else None
+    )
 
 
 def _versions(run: Recorded) -> dict[str, Any] | None:
