@@ -14,6 +14,7 @@ urlpatterns = [
     path("experiments/", include("apps.experiments.urls")),
     path("histories/", include("apps.histories.urls")),
     path("schedules/", include("apps.schedules.urls")),
+    path("weekly/", include("apps.weekly.urls")),
     path("api/v1/", api.urls),
     path("healthz", login_not_required(views.healthz), name="healthz"),
     path("readyz", login_not_required(views.readyz), name="readyz"),

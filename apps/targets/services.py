@@ -1,6 +1,6 @@
 """Registering services: what is refused, what is only warned about, and how they are looked at."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -42,6 +42,16 @@ def save_target(
             raise BadInput([Problem("name", _taken(described.name))]) from None
     release(known.values(), keeping=described.nodes)
     return target
+
+
+def register(documents: Iterable[object], by: object = None) -> list[Target]:
+    """Stores services; those whose names are known are changed. Raises BadInput at the first that is wrong."""
+    saved = []
+    for document in documents:
+        name = document.get("name") if isinstance(document, Mapping) else None
+        known = Target.objects.filter(name=name).first()
+        saved.append(save_target(document, instance=known, by=by))
+    return saved
 
 
 def delete_target(target: Target) -> None:
