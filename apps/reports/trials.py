@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from apps.reports.resilience import Score, Trial, score
 from apps.runs.models import Run
-from apps.targets.models import Target
 from engine import drivers
 from engine.capabilities import Either
 from engine.faults import REGISTRY as FAULTS
@@ -26,7 +25,7 @@ _kept: dict[tuple[int, str, datetime | None], dict[str, Any]] = {}  # a judged r
 KEPT = 5000
 
 
-def scores(targets: Iterable[Target]) -> dict[int, Score]:
+def scores(targets: Iterable[Any]) -> dict[int, Score]:
     """By the target's key."""
     targets = list(targets)
     trials = trials_of([target.pk for target in targets])
@@ -96,13 +95,13 @@ def area(fault: str) -> str:
     return next((area for area, names in AREAS.items() if name in names), "others")
 
 
-def possible(target: Target) -> frozenset[str]:
+def possible(target: Any) -> frozenset[str]:
     """The areas in which at least one of its nodes can be hurt; asked again when the service has changed."""
-    return _possible(target.pk, target.updated_at, int(timezone.now().timestamp() // 600))
+    return _possible(target, target.updated_at, int(timezone.now().timestamp() // 600))
 
 
 @lru_cache(maxsize=500)
-def _possible(pk: int, updated_at: datetime, now: int) -> frozenset[str]:
-    nodes = Target.objects.select_related("environment").get(pk=pk).to_engine().nodes
+def _possible(target: Any, updated_at: datetime, now: int) -> frozenset[str]:
+    nodes = target.to_engine().nodes
     found = {area(name) for name, fault in FAULTS if any(not drivers.lacks(n, fault.needs) for n in nodes)}
     return frozenset(found - {"others"})

@@ -1,16 +1,17 @@
 """The score of a service, for its page."""
 
+from typing import Any
+
 from django import template
 
 from apps.reports import trials
 from apps.reports.resilience import FRESH, HALF, Score
-from apps.targets.models import Target
 
 register = template.Library()
 
 
 @register.simple_tag
-def score_of(target: Target) -> Score:
+def score_of(target: Any) -> Score:
     return trials.scores([target])[target.pk]
 
 
