@@ -30,6 +30,7 @@ test: $(TOOLS)
 	@.ci/package curl curl 'the tests of the link proxy'
 	@.ci/package libnftables1 /usr/lib/$$(uname -m)-linux-gnu/libnftables.so.1 'the tests of the kernel driver'
 	@.ci/package iproute2 ip 'the tests of the kernel driver'
+	@.ci/package poppler-utils pdftotext 'the tests of reports, which read the PDF'
 	@.ci/npm tests/clients
 	@BIN=$(BIN) .ci/test $(TESTS)
 
@@ -59,11 +60,13 @@ install: $(BOARD)
 $(BOARD): requirements.txt | $(BIN)/python
 	@echo "Installing what the board needs into $(VENV) (once; a minute or two)"
 	@$(PIP) -r requirements.txt
+	@.ci/paper
 	@touch $@
 
 $(TOOLS): requirements-dev.txt requirements.txt | $(BIN)/python
 	@echo "Installing what the board and its tests need into $(VENV) (once; a minute or two)"
 	@$(PIP) -r requirements-dev.txt
+	@.ci/paper
 	@touch $@
 
 $(BIN)/python:

@@ -8,6 +8,7 @@ urlpatterns = [
     path("", views.home, name="home"),
     path("", include("apps.accounts.urls")),
     path("", include("apps.reports.urls")),
+    path("shared/", include("apps.reports.shared_urls")),
     path("services/", include("apps.targets.urls")),
     path("experiments/", include("apps.experiments.urls")),
     path("histories/", include("apps.histories.urls")),

@@ -311,7 +311,11 @@ def _load(run: Recorded) -> dict[str, Any] | None:
     """Who answered the clients; None where the history does not tell."""
     closed = [(a, run.end if b is None else b) for a, b in run.windows]
     found = shares(run.history, (n.name for n in run.target.nodes), closed, run.end)
-    return {"nodes": found, "while_gone": answered_while_gone(run.history, run.faults, closed)} if found else None
+    return (
+        {"nodes": found, "while_gone": answered_while_gone(run.history, run.faults, closed)}
+        if found
+        else None
+    )
 
 
 def _versions(run: Recorded) -> dict[str, Any] | None:

@@ -58,6 +58,10 @@ def answered_while_gone(
     for fault, (start, end) in zip(faults, windows, strict=True):
         for name in fault["nodes"] if fault["name"] in GONE else ():
             code = c.nodes.known(name)
-            while_gone = (c.node == code) & (c.invoked > start) & (c.completed < end) & (c.outcome == Outcome.OK)
-            found.append({"node": name, "fault": fault["line"], "answers": int(while_gone.sum()) if code >= 0 else 0})
+            while_gone = (
+                (c.node == code) & (c.invoked > start) & (c.completed < end) & (c.outcome == Outcome.OK)
+            )
+            found.append(
+                {"node": name, "fault": fault["line"], "answers": int(while_gone.sum()) if code >= 0 else 0}
+            )
     return found

@@ -13,4 +13,11 @@ urlpatterns = [
     path("runs/<int:pk>/report/", views.report, name="report"),
     path("runs/<int:pk>/violation/", views.violation, name="violation"),
     path("runs/<int:pk>/report.json", views.report_json, name="report_json"),
+    path("runs/<int:pk>/report/<slug:form>", views.export, name="export"),
+    path("runs/<int:pk>/share/", views.share, name="share"),
+    path("runs/<int:pk>/note/", views.note, name="note"),
+    path("shares/<int:pk>/take-back/", views.take_back, name="take_back"),
+    path("attachments/add/", views.attach, name="attach"),
+    path("attachments/<int:pk>/", views.attachment, name="attachment"),
+    path("attachments/<int:pk>/remove/", views.detach, name="detach"),
 ]
