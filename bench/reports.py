@@ -1,6 +1,6 @@
 """Reports of 20 real runs, exported in every format and opened again: `python -m bench.reports [FOLDER]`.
 
-Real etcd, Valkey with Sentinels and an HTTP service behind HAProxy are hurt in 20 ways, three at a time; some
+Real etcd, Valkey with Sentinels and an HTTP service behind HAProxy are hurt in 20 ways, two at a time; some
 promises are broken on purpose, some runs are aborted and some halted. Each report is written as PDF, HTML, JSON,
 CSV and JUnit XML, read by other programs (pdftotext, pdftoppm, an HTML, a CSV and an XML parser), and every figure
 is compared with the database. There is no peer: nobody else exports such a report. FOLDER keeps the files.
@@ -39,6 +39,7 @@ RUNS = [  # of which system, fault, its parameters, what is expected, and what i
     ("http", "kill", {"nodes": "one", "signal": "KILL"}, {"recover_within": "5s"}, "halt"),
 ]  # fmt: skip
 PROBES = {"etcd": "etcd", "valkey": "redis", "http": "http"}
+ABREAST = 2  # systems that are hurt side by side
 FORMATS = ("json", "csv", "intervals", "junit", "html", "pdf")
 
 
@@ -71,7 +72,7 @@ def perform(systems: dict[str, Any]) -> list[Any]:
     """Side by side, one after the other on each system; those that are halted come last, and alone."""
     calm = [[one for one in RUNS if one[0] == name and one[4] != "halt"] for name in systems]
     halted = [one for one in RUNS if one[4] == "halt"]
-    with ThreadPoolExecutor(len(systems)) as pool:
+    with ThreadPoolExecutor(ABREAST) as pool:
         found = [
             run
             for some in pool.map(lambda ones: [perform_one(systems, *o) for o in ones], calm)

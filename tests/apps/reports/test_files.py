@@ -25,9 +25,7 @@ EXPORTED = ("json", "csv", "junit", "html", "pdf")
 
 
 def performed(**parts: Any) -> Run:
-    run = factories.run(
-        factories.experiment(factories.target(parts["name"]), **{**parts, "target": parts["name"]})
-    )
+    run = factories.run(factories.experiment(factories.target(parts["name"]), **parts))
     services.execute(run.pk)
     run.refresh_from_db()
     return run
@@ -88,7 +86,8 @@ def test_a_spreadsheet_takes_no_text_of_a_csv_for_a_formula(state: Path) -> None
 @pytest.mark.django_db
 @pytest.mark.parametrize("verdict", ["unknown", "violated"])
 def test_junit_never_passes_what_did_not_hold(state: Path, tmp_path: Path, verdict: str) -> None:
-    run = factories.run(state="done", verdict=verdict, headline="a control \x07 sign & <tags>")
+    stored = {"verdict": verdict, "headline": "a control \x07 sign & <tags>", "ending": "finished"}
+    run = factories.run(state="done", result=stored)
     file = tmp_path / "run.junit"
     file.write_text(exports.as_junit(run))
     assert opened.of_junit(file)["verdict"] == verdict
