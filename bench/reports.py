@@ -7,6 +7,7 @@ is compared with the database. There is no peer: nobody else exports such a repo
 """
 
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -44,6 +45,9 @@ FORMATS = ("json", "csv", "intervals", "junit", "html", "pdf")
 
 
 def main(folder: Path) -> int:
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit("ended from outside")
+    )  # the systems are stopped all the same
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as state:
         os.environ.update(

@@ -139,9 +139,9 @@ def intervals(run: Run) -> list[dict[str, Any]]:
 
 def next_steps(run: Run, result: dict[str, Any]) -> list[Advice]:
     """What to try next on this service, of what it can suffer and was never hurt with."""
-    documents = run.__class__.objects.filter(target=run.target_id, state=Run.State.DONE)
+    documents = Run.objects.filter(target=run.target_id, state=Run.State.DONE)
     tested = {
-        f["name"] for faults in documents.values_list("result__faults", flat=True) for f in faults or []
+        f.get("name") for faults in documents.values_list("result__faults", flat=True) for f in faults or []
     }
     try:
         found = faults_for(run.target.to_engine())

@@ -36,8 +36,8 @@ def as_pdf(context: dict[str, Any]) -> bytes:
     sheet = _light(font() + style())
     text = render_to_string("reports/paper.html", {**context, "paper": True, "style": mark_safe(sheet)})
     text = re.sub(r"(<svg\b[^>]*>)", lambda found: f"{found[1]}<style>{drawing_style()}</style>", text)
-    with URLFetcher(allowed_protocols=("data",)) as fetcher:  # nothing of this machine, nor of another
-        return bytes(HTML(string=text, url_fetcher=fetcher).write_pdf())
+    fetcher = URLFetcher(allowed_protocols=("data",))  # nothing of this machine, nor of another
+    return bytes(HTML(string=text, url_fetcher=fetcher).write_pdf())
 
 
 @cache

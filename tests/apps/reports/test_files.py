@@ -41,7 +41,7 @@ def performed(**parts: Any) -> Run:
             "violated",
             {
                 "name": "loud",
-                "faults": [{"at": "0s", "for": "500ms", "pause": {"nodes": "all"}}],
+                "faults": [{"at": "0s", "for": "1s", "kill": {"nodes": "all"}}],
                 "expect": {"recover_within": "1ms", "availability": ">= 100%"},
                 "recovery": {"timeout": "3s", "stable": "300ms"},
             },
