@@ -37,6 +37,7 @@ test: $(TOOLS)
 	@.ci/package ceph-mon ceph-mon 'the lab'
 	@.ci/package rabbitmq-server rabbitmq-server 'the lab'
 	@.ci/package mariadb-server mariadbd 'the lab'
+	@.ci/package poppler-utils pdftotext 'the tests of reports, which read the PDF'
 	@.ci/npm tests/clients
 	@BIN=$(BIN) .ci/test $(TESTS)
 
@@ -66,11 +67,13 @@ install: $(BOARD)
 $(BOARD): requirements.txt | $(BIN)/python
 	@echo "Installing what the board needs into $(VENV) (once; a minute or two)"
 	@$(PIP) -r requirements.txt
+	@.ci/paper
 	@touch $@
 
 $(TOOLS): requirements-dev.txt requirements.txt | $(BIN)/python
 	@echo "Installing what the board and its tests need into $(VENV) (once; a minute or two)"
 	@$(PIP) -r requirements-dev.txt
+	@.ci/paper
 	@touch $@
 
 $(BIN)/python:

@@ -156,7 +156,9 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 5_000
 # A history may be large: it goes to the disk as it comes, and some of the disk stays free
 CHAOSBOARD_HISTORY_LIMIT = env.int("CHAOSBOARD_HISTORY_LIMIT", default=2_000_000_000)
 CHAOSBOARD_FREE_DISK = 200_000_000
+CHAOSBOARD_ATTACHMENT_LIMIT = 10_000_000
 CHAOSBOARD_LARGE = {
+    "/attachments/add/": CHAOSBOARD_ATTACHMENT_LIMIT + 100_000,  # the form around the file
     "/histories/add/": CHAOSBOARD_HISTORY_LIMIT,
     "/api/v1/histories": CHAOSBOARD_HISTORY_LIMIT,
 }

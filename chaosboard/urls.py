@@ -10,6 +10,7 @@ urlpatterns = [
     path("demo/", views.start_demo, name="start_demo"),
     path("", include("apps.accounts.urls")),
     path("", include("apps.reports.urls")),
+    path("shared/", include("apps.reports.shared_urls")),
     path("services/", include("apps.targets.urls")),
     path("experiments/", include("apps.experiments.urls")),
     path("histories/", include("apps.histories.urls")),

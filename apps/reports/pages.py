@@ -5,7 +5,12 @@ from statistics import median
 from typing import Any
 
 from apps.histories import figures
+from apps.reports import sheet
+from apps.reports.advice import Advice, advice
+from apps.reports.charts import charts
 from apps.runs.models import Run
+from engine.errors import EngineError
+from engine.inspect import faults_for
 from engine.story import story_of
 
 SHOWN = ("interval", "fault", "leader", "phase", "run", "violation")
@@ -19,6 +24,7 @@ EMPTY: dict[str, Any] = {
         "time_to_detect": None, "time_to_recover_from_injected": None, "time_to_recover_from_healed": None,
         "availability": None, "outages": [], "uncertainty": None, "worst_outage": None,
     },
+    "load": None, "versions": None,
     "phases_measured": [], "leadership": [], "leader_changes": [], "operations": None, "checks": [],
     "expectations": [], "clean": None, "clean_text": "",
 }  # fmt: skip
@@ -127,12 +133,44 @@ def _faults_so_far(run: Run) -> list[dict[str, Any]]:
     return figures.fault_windows(list(found.values()))
 
 
+def intervals(run: Run) -> list[dict[str, Any]]:
+    return list(run.events.filter(kind="interval").order_by("n").values_list("data", flat=True))
+
+
+def next_steps(run: Run, result: dict[str, Any]) -> list[Advice]:
+    """What to try next on this service, of what it can suffer and was never hurt with."""
+    documents = Run.objects.filter(target=run.target_id, state=Run.State.DONE)
+    tested = {
+        f.get("name") for faults in documents.values_list("result__faults", flat=True) for f in faults or []
+    }
+    try:
+        found = faults_for(run.target.to_engine())
+        suited = {name for name, why in found.items() if not why}
+    except EngineError:
+        suited = None
+    return advice(result, run.target.kind, tested, suited)
+
+
+def told_plan(run: Run) -> dict[str, Any]:
+    """What was planned, as the run told it at its beginning; {} where it never began."""
+    event = run.events.filter(kind="run").order_by("n").first()
+    return event.data if event else {}
+
+
 def context(run: Run) -> dict[str, Any]:
-    result, before = report(run), earlier(run)
+    """All that the page and every file of it show."""
+    result, before, seen = report(run), earlier(run), events(run)
+    measured = [e["data"] for e in seen if e["kind"] == "interval"]
     return {
+        "charts": charts(measured, result["faults"], result["duration"]),
+        "figures": sheet.figures(result),
+        "advice": next_steps(run, result),
+        "injections": list(run.injections.order_by("step", "node")),
+        "notes": list(run.report_notes.filter(kind="decision")),
+        "told_plan": told_plan(run),
         "run": run,
         "report": result,
-        "report_data": {"result": result, "events": events(run)},
+        "report_data": {"result": result, "events": seen},
         "earlier": before,
         "deltas": deltas(result, before),
         "told": consistency(result),

@@ -18,4 +18,11 @@ urlpatterns = [
     path("experiments/<int:pk>/trend/", review.experiment_trend, name="experiment_trend"),
     path("services/<int:pk>/trend/", review.service_trend, name="service_trend"),
     path("runs/<int:pk>/report.json", views.report_json, name="report_json"),
+    path("runs/<int:pk>/report/<slug:form>", views.export, name="export"),
+    path("runs/<int:pk>/share/", views.share, name="share"),
+    path("runs/<int:pk>/note/", views.note, name="note"),
+    path("shares/<int:pk>/take-back/", views.take_back, name="take_back"),
+    path("attachments/add/", views.attach, name="attach"),
+    path("attachments/<int:pk>/", views.attachment, name="attachment"),
+    path("attachments/<int:pk>/remove/", views.detach, name="detach"),
 ]

@@ -5,6 +5,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.reports.exports import FORMATS
 from apps.runs.models import Run
+from engine.errors import EngineError
 
 
 class Command(BaseCommand):
@@ -12,19 +13,19 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("run", type=int)
-        parser.add_argument("--format", choices=[*FORMATS, "pdf"], default="json")
+        parser.add_argument("--format", choices=[*FORMATS], default="json")
         parser.add_argument("-o", "--output", metavar="FILE", required=True)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["format"] == "pdf":
-            raise CommandError("pdf is not there yet; export html and print it.", returncode=3)
         run = Run.objects.select_related("version__experiment", "target").filter(pk=options["run"]).first()
         if run is None:
             raise CommandError(f"There is no run {options['run']}.", returncode=3)
         if not run.done:
             raise CommandError(f"Run {run.pk} is not over: {run.state}, {run.phase}.", returncode=3)
         try:
-            Path(options["output"]).write_text(FORMATS[options["format"]](run))
+            Path(options["output"]).write_bytes(FORMATS[options["format"]].content(run))
+        except EngineError as error:
+            raise CommandError(str(error), returncode=3) from None
         except OSError as error:
             raise CommandError(
                 f"{options['output']} cannot be written: {error.strerror}", returncode=3

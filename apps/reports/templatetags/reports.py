@@ -1,0 +1,25 @@
+"""What only reports show."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django import template
+from django.utils.safestring import SafeString
+
+from apps.reports import charts
+
+register = template.Library()
+register.filter("legend", charts.legend)
+
+
+@register.filter
+def distinct(values: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(values))
+
+
+@register.filter
+def told_tolerance(found: Mapping[str, Any] | Iterable[str] | str) -> SafeString | str:
+    """The tolerance of a probe, as it was written: `availability >= 99 %, p99 <= 200 ms`."""
+    if isinstance(found, Mapping):
+        return ", ".join(f"{key} {value}" for key, value in found.items())
+    return found if isinstance(found, str) else ", ".join(found)
