@@ -12,10 +12,10 @@ from engine.convergence import convergence, looks_of
 from engine.events import Event, read
 from engine.expectations import clean, expectations
 from engine.experiment import Experiment, SteadyState
-from engine.lines import Lines
 from engine.history import History, in_run
 from engine.history import read as read_history
 from engine.leadership import leader_changes, split_brain
+from engine.lines import Lines
 from engine.recovery import Outage, Recovered, availability, in_time, measures, outages
 from engine.series import Readings, of_node, of_operations, readings
 from engine.state import read as read_json

@@ -1,6 +1,5 @@
 """What an interval tells of errors, latencies and lags."""
 
-
 import numpy as np
 import pytest
 
