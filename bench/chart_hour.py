@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import CDPSession, Page, WebSocketRoute, sync_playwright
+from playwright.sync_api import CDPSession, Page, WebSocketRoute, expect, sync_playwright
 
 from tests.board import Board, clear
 from tests.whole.conftest import FLAGS, log_in
@@ -170,7 +170,7 @@ def main(seconds: int) -> int:
             page.add_init_script(COUNT + EMPTY)
             page.route_web_socket("**/ws/runs/**", feed.take)
             page.goto(f"{board.url}/runs/{run}/")
-            page.wait_for_function("document.body.dataset.connection === 'live'")
+            expect(page.locator("body")).to_have_attribute("data-connection", "live", timeout=60_000)
             found = measure(page, feed, seconds)
         board.command.end()
     finally:

@@ -148,4 +148,4 @@ def test_a_fault_that_was_healed_is_not_made_longer(state: Path, paused: undo.Un
 
 def test_a_fault_that_carries_its_own_end_is_refused(state: Path) -> None:
     assert "cannot be moved" in FAULTS.get("restart")().unmovable({})
-    assert FAULTS.get("delay")(time=0.1).unmovable({}) == ""
+    assert FAULTS.get("latency")(delay=0.1).unmovable({}) == ""
