@@ -186,7 +186,7 @@ export class Charts {
       paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', showlegend: false, bargap: 0.3,
       font: { family: 'Inter, system-ui, sans-serif', color: c.muted, size: 11 }, dragmode: this.live ? 'zoom' : false,
       hovermode, hoverlabel: { bgcolor: c.panel, bordercolor: c.line, font: { color: c.ink, size: 12 } },
-      xaxis: { ...grid, range: [...this.range], fixedrange: !this.live, ticksuffix: ' s', hoverformat: '.2f', showgrid: false, showticklabels: lowest, nticks: compact ? 5 : 9, anchor: 'y' },
+      xaxis: { ...grid, range: [...this.range], fixedrange: !this.live, ticks: '', ticksuffix: ' s', hoverformat: '.2f', showgrid: false, showticklabels: lowest, nticks: compact ? 5 : 9, anchor: 'y' },
       // the bands lie under the data: they are drawn on the first pair of axes, from 0 to 1
       yaxis: { range: [0, 1], visible: false, fixedrange: true },
       yaxis2: { ...grid, fixedrange: true, overlaying: 'y', side: 'left', ...(typeof yaxis === 'function' ? yaxis(this.data) : yaxis) },

@@ -99,12 +99,12 @@ function viewInWords({ node, sees, reachable, start, end }) {
 
 const rising = { rangemode: 'tozero', nticks: 5, tickmode: 'auto' }
 const share = { range: [-4, 104], tickmode: 'array', tickvals: [0, 50, 100], ticktext: ['0 %', '50 %', '100 %'] }
-const MAGNITUDES = { tickmode: 'array', tickvals: [0, 4, 8, 12, 16, 20], ticktext: ['0.1 ms', '1 ms', '10 ms', '100 ms', '1 s', '10 s'] }
+const MAGNITUDES = { tickmode: 'array', ticks: '', tickvals: [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22], ticktext: ['0.1 ms', '0.3 ms', '1 ms', '3 ms', '10 ms', '30 ms', '100 ms', '0.3 s', '1 s', '3 s', '10 s', '30 s'] }
 
 export const PLOTS = [
   { name: 'availability', title: 'Availability', subtitle: 'share of probes answered well', has: () => true, traces: availabilityTraces, yaxis: share, labels: true },
   { name: 'latency', title: 'Latency', subtitle: 'from the scheduled time of each look', has: () => true, traces: latencyTraces, yaxis: { ...rising, ticksuffix: ' ms' } },
-  { name: 'heat', title: 'Latency, every answer', subtitle: 'darker: more of the answers of that moment', has: ({ intervals }) => intervals.some((i) => i.heat), traces: heatTraces, yaxis: MAGNITUDES, hovermode: 'closest' },
+  { name: 'heat', title: 'Latency, every answer', subtitle: 'the stronger, the more of the answers of that moment', has: ({ intervals }) => intervals.some((i) => i.heat), traces: heatTraces, yaxis: MAGNITUDES, hovermode: 'closest' },
   { name: 'operations', title: 'Throughput', subtitle: 'operations a second', has: ({ intervals }) => intervals.some((i) => i.ops), traces: operationTraces, yaxis: rising },
   { name: 'errors', title: 'Errors', subtitle: 'a second, by name', has: ({ intervals }) => intervals.some((i) => i.errors), traces: ({ intervals }, c) => stacked(errors(intervals), TROUBLES.map((name) => c[name]), '%{y:.0f} a second'), yaxis: rising },
   { name: 'shares', title: 'Who is asked', subtitle: 'share of the operations', has: ({ intervals }) => intervals.some((i) => i.ops?.shares), traces: shareTraces, yaxis: share },
