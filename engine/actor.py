@@ -123,8 +123,9 @@ def main(mark: str) -> int:
 
     def alive() -> bool:
         found = undo.record_of(folder, mark)
-        going = found is not None and found.state in ("injecting", "active")
-        return going and not undo.expired(folder, record)
+        if found is None or found.state not in ("injecting", "active"):
+            return False
+        return not undo.expired(folder, found)
 
     fault, driver, node = undo.parts(record)
     try:

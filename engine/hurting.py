@@ -72,10 +72,11 @@ class Hurting:
         self.led: str | None = None  # who led before anything was hurt
         self._pool = ThreadPoolExecutor(max_workers=8, thread_name_prefix="fault")
         self._dice = random.Random(run)
-        self._beat = 0.0
+        self._beat, self._since = 0.0, 0
 
     def tick(self, since: int) -> None:
         """Starts and ends what is due; `since` is the time (ns) at which the fault phase began."""
+        self._since = since
         for hurt in self.hurts:
             start = since + int(hurt.start * 1e9)
             if hurt.state == "planned" and now_ns() >= start and not self._earlier(hurt):
@@ -183,6 +184,25 @@ class Hurting:
             return
         self._heal(hurt)
         raise failed[0] if isinstance(failed[0], EngineError) else EngineError(str(failed[0]))
+
+    def extend(self, id: str, seconds: float) -> Hurt:
+        """Makes a fault that hurts now last so much longer; raises Refused, and then it ends as it would have."""
+        hurt = next((h for h in self.hurts if h.id == id), None)
+        if hurt is None or hurt.state != "active":
+            raise Refused("It does not hurt now." if hurt else f"There is no fault called {id}.")
+        length = int(seconds * 1e9)
+        if why := next((why for r in hurt.records if (why := undo.unmovable(r))), ""):
+            raise Refused(f"{hurt.step.fault.line(hurt.nodes)} cannot be made longer: {why}")
+        if self._crowds(hurt.ends + length):
+            raise Refused("Another fault begins before that would be over.", "Ask for less.")
+        hurt.records = [undo.prolong(self.state, r, r.expires_at + seconds) for r in hurt.records]
+        hurt.ends += length
+        hurt.seconds += seconds
+        return hurt
+
+    def _crowds(self, end: int) -> bool:
+        """Whether a fault that is still to come would begin before `end` (monotonic ns)."""
+        return any(h.state == "planned" and self._since + int(h.start * 1e9) < end for h in self.hurts)
 
     def heal_all(self) -> None:
         """Heals every step that was begun, at once, and waits for what is read back."""

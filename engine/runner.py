@@ -18,6 +18,8 @@ from engine.follow import Child, Follower, width_for
 from engine.hurting import Hurt, Hurting
 from engine.judge import judge
 from engine.live import Finding
+from engine.orders import LONGEST, RECOVERY, Extension, Note, Order, Orders
+from engine.orders import none as no_orders
 from engine.plan import plan
 from engine.probes import REGISTRY as PROBES
 from engine.target import Node, Target
@@ -49,13 +51,15 @@ def run(
     emit: Emit,
     stop: Callable[[], str],
     run_id: str,
+    orders: Orders = no_orders,
 ) -> dict[str, Any]:
     """Performs `experiment` on `target` and returns its result; see `docs/events.md` for both.
 
     All that is measured is kept in `directory`. `emit` gets batches of events, in order; a fault is
-    not injected before `emit` returned from hearing of it. `stop` says why the run should end, or "".
+    not injected before `emit` returned from hearing of it. `stop` says why the run should end, or "";
+    `orders` gives what people asked for since it was last called.
     """
-    return _Run(experiment, target, directory, state, emit, stop, run_id).perform()
+    return _Run(experiment, target, directory, state, emit, stop, run_id, orders).perform()
 
 
 def conclude(
@@ -123,10 +127,12 @@ def _judged(log: Log, directory: Path, at: float, ending: str, reason: str) -> d
 class _Run:
     def __init__(
         self, experiment: Experiment, target: Target, directory: Path, state: Path, emit: Emit,
-        stop: Callable[[], str], run_id: str,
+        stop: Callable[[], str], run_id: str, orders: Orders,
     ) -> None:  # fmt: skip
         self.experiment, self.target, self.directory, self.state = experiment, target, directory, state
-        self.stop, self.run_id = stop, run_id
+        self.stop, self.run_id, self.orders = stop, run_id, orders
+        self.patience = experiment.recovery.timeout  # seconds for which the recovery is waited for
+        self.longer = 0.0  # seconds by which it was made longer
         if (directory / "events.jsonl").exists():
             raise Refused(f"{directory} holds a run already.", "Give each run a directory of its own.")
         directory.mkdir(parents=True, exist_ok=True)
@@ -143,6 +149,7 @@ class _Run:
         self.lock: IO[str] | str | None = None  # held until this run is over; a text tells who holds it
         self.told = self.seen = 0.0
         self.fault_phase: int | None = None
+        self.recovering = False
         self.breaking: dict[int, float] = {}
 
     # Telling
@@ -340,13 +347,14 @@ class _Run:
         self.phase("recovery", f"steady for {seconds(wanted.stable)}, at most {seconds(wanted.timeout)}")
         begin = now_ns()
         earliest = begin + int(wanted.stable * 1e9) + self.follower.slack + self.follower.width
-        while now_ns() < begin + wanted.timeout * 1e9:
+        self.recovering = True
+        while now_ns() < begin + self.patience * 1e9:
             self.tick()
             if now_ns() >= earliest and not self.follower.unsteady(wanted.stable):
                 self.say("fact", name="recovered", value=None, text=f"steady for {seconds(wanted.stable)}")
                 return
             time.sleep(TICK)
-        self.say("note", level="warn", text=f"not steady within {seconds(wanted.timeout)}")
+        self.say("note", level="warn", text=f"not steady within {seconds(self.patience)}")
 
     def until(self, end: int) -> None:
         while now_ns() < end:
@@ -369,6 +377,38 @@ class _Run:
             if child and not child.alive():
                 raise EngineError(f"The {child.name} died, so the run was blind.", child.last_words())
         self.abort_conditions()
+        for order in self.orders():
+            self.obey(order)
+
+    def obey(self, order: Order) -> None:
+        """Does what somebody asked for, or says in words why not: both are told."""
+        if isinstance(order, Note):
+            at = self.at() if order.at is None else min(max(order.at, 0.0), self.at())
+            self.log.add("note", at, level="person", text=order.text, by=order.by)
+            return
+        try:
+            text = self.extend(order)
+        except EngineError as refused:
+            asked = f"{order.by} asked for {seconds(order.seconds)} more"
+            self.say("note", level="warn", text=f"{asked}, which was refused: {refused}")
+            return
+        self.say("extension", what=order.what, seconds=order.seconds, by=order.by, text=text)
+
+    def extend(self, order: Extension) -> str:
+        """What was made longer, in words; raises Refused."""
+        if not 0 < order.seconds <= LONGEST - self.longer:
+            raise Refused(f"A run may be made longer by {seconds(LONGEST)}, all in all.")
+        if order.what == RECOVERY:
+            if not self.recovering:
+                raise Refused("It does not recover now.")
+            self.patience += order.seconds
+            line = "the recovery may take"
+        else:
+            hurt = self.hurting.extend(order.what, order.seconds)
+            self.tell_fault(hurt)
+            line = f"{hurt.step.fault.line(hurt.nodes)} lasts"
+        self.longer += order.seconds
+        return f"{line} {seconds(order.seconds)} longer, as {order.by} asked"
 
     def follow(self, *, final: bool = False) -> None:
         self.follower.read()

@@ -171,6 +171,33 @@ def inject(state: Path, record: UndoRecord) -> UndoRecord:
     return active
 
 
+def prolong(state: Path, record: UndoRecord, until: float) -> UndoRecord:
+    """Moves the end of an active fault to `until` (epoch s): on disk first, then where the harm lives, then its lease.
+
+    Raises Refused where that cannot be done, and then nothing has changed.
+    """
+    if why := unmovable(record):
+        raise Refused(f"{record.line} cannot be made longer: {why}")
+    fault, driver, node = parts(record)
+    with _lock(state, record.id):
+        found = _read(folder(state) / f"{record.id}.json")
+        if found is None or found.state != "active" or expired(state, found):
+            raise Refused(f"{record.line} is being healed already.")
+        longer = replace(found, expires_at=until)
+        _write(state, longer)
+        fault.prolong(driver, node, longer.captured, longer.id, until)
+        _lease(state, longer.id)
+    return longer
+
+
+def unmovable(record: UndoRecord) -> str:
+    """Why the end of a fault cannot be moved, in words; "" where it can."""
+    fault, driver, _ = parts(record)
+    if isinstance(driver, Carrier):
+        return "it is kept by the engine on another host, which holds to the end that it was told."
+    return fault.unmovable(record.captured)
+
+
 def renew(state: Path, record: UndoRecord) -> None:
     """Says that the run that injected it lives: its lease runs for LEASE seconds from now."""
     _lease(state, record.id)

@@ -56,6 +56,7 @@ def _perform(run: Run, recorder: Recorder, perform: Perform) -> dict[str, Any]:
         emit=recorder,
         stop=recorder.stop,
         run_id=str(run.pk),
+        orders=recorder.orders,
     )
 
 

@@ -95,6 +95,24 @@ class Event(models.Model):
         return {"n": self.n, "at": self.at, "kind": self.kind, "data": self.data}
 
 
+class Order(models.Model):
+    """What somebody asked of a run while it went on; its recorder takes it to the engine, once."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="orders")
+    by = models.CharField(max_length=150)
+    kind = models.CharField(max_length=20)
+    data = models.JSONField()
+    created_at = models.DateTimeField(default=timezone.now)
+    taken_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["run"], condition=Q(taken_at=None), name="orders_to_take")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} by {self.by}"
+
+
 class Injection(models.Model):
     """The mirror of one undo record: one fault on one node, from before it is injected until it is clean."""
 

@@ -11,13 +11,14 @@ from types import TracebackType
 
 from django.db import DatabaseError, connection
 
-from apps.runs import stopping, transitions
+from apps.runs import ordering, stopping, transitions
 from apps.runs.mirror import state_directory
 from apps.runs.models import Run
 from apps.runs.transitions import Lost
 from engine import state as files
 from engine.errors import Refused
 from engine.events import Event
+from engine.orders import Order
 
 BEAT = 0.5  # seconds between two signs of life
 TICK = 0.1  # seconds between two batches, at least
@@ -29,13 +30,14 @@ log = logging.getLogger(__name__)
 
 
 class Recorder:
-    """`emit` and `stop` of one run. `after` is the number of the last event that is stored."""
+    """`emit`, `stop` and `orders` of one run. `after` is the number of the last event that is stored."""
 
     def __init__(self, run: Run, *, after: int = 0) -> None:
         self.run, self.last, self.stored = run, after, after
         self.lost: Lost | None = None
         self._reason = ""
         self._pending: list[Event] = []
+        self._orders: list[Order] = []
         self.held_back: list[Event] = []
         self._told = True
         self._urgent = self._closing = False
@@ -82,6 +84,12 @@ class Recorder:
             return f"halted by {halt.get('by', '?')}: {halt.get('reason', '')}"
         return self._reason
 
+    def orders(self) -> list[Order]:
+        """What people asked for since it was last called. Cheap: the engine asks often."""
+        with self._changed:
+            taken, self._orders = self._orders, []
+        return taken
+
     def _wait_until_stored(self, n: int) -> None:
         with self._changed:
             self._urgent = True
@@ -106,6 +114,7 @@ class Recorder:
         try:
             transitions.store(self.run, batch)
             self._reason = Run.objects.values_list("stop_reason", flat=True).get(pk=self.run.pk)
+            orders = ordering.take(self.run)
         except (Lost, Run.DoesNotExist) as error:
             with self._changed:
                 self.lost = error if isinstance(error, Lost) else Lost(f"{self.run} was deleted")
@@ -118,6 +127,7 @@ class Recorder:
             return
         with self._changed:
             del self._pending[: len(batch)]
+            self._orders += orders
             self.stored = batch[-1].n if batch else self.stored
             self._urgent = False
             self._changed.notify_all()

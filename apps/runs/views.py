@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -10,7 +11,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from apps.experiments.models import Experiment
 from apps.live import events as live
-from apps.runs import evidence, services
+from apps.runs import evidence, ordering, services
 from apps.runs.consumers import feed
 from apps.runs.models import Halt, Run
 from engine.errors import EngineError
@@ -75,6 +76,33 @@ def abort(request: HttpRequest, pk: int) -> HttpResponse:
     else:
         messages.info(request, "It was over already.")
     return redirect("runs:detail", pk=pk)
+
+
+@require_POST
+def note(request: HttpRequest, pk: int) -> HttpResponse:
+    run, told = get_object_or_404(Run, pk=pk), request.POST
+    return _ordered(
+        request, run, lambda: ordering.note(run, told.get("text", ""), request.user, told.get("at"))
+    )
+
+
+@require_POST
+def extend(request: HttpRequest, pk: int) -> HttpResponse:
+    run, told = get_object_or_404(Run, pk=pk), request.POST
+    what, length = told.get("what", ""), told.get("seconds", "")
+    return _ordered(request, run, lambda: ordering.extend(run, what, length, request.user))
+
+
+def _ordered(request: HttpRequest, run: Run, order: Callable[[], None]) -> HttpResponse:
+    """For a script the error in words, or nothing; the run's own events tell what became of it."""
+    plain = request.headers.get("Accept") == "text/plain"
+    try:
+        order()
+    except EngineError as error:
+        if plain:
+            return HttpResponse(str(error), status=400, content_type="text/plain")
+        messages.error(request, str(error))
+    return HttpResponse(status=204) if plain else redirect("runs:detail", pk=run.pk)
 
 
 @require_http_methods(["GET", "POST"])

@@ -30,6 +30,7 @@ class Fault(ABC):
     )
 
     needs: ClassVar[Needs]
+    ends_by_record: ClassVar[bool] = False  # nothing but its undo record knows when it ends
     one_by_one: ClassVar[bool] = False  # hits its nodes one after another, not at once
 
     def at_once(self, nodes: int) -> int:
@@ -96,6 +97,14 @@ class Fault(ABC):
 
         What it gives is a note of what came of it, to be told beside its line.
         """
+
+    def unmovable(self, captured: Captured) -> str:
+        """Why its end cannot be moved while it hurts, in words; "" where it can."""
+        return "" if self.ends_by_record else "What it did carries its own end, which cannot be moved."
+
+    def prolong(self, driver: Any, node: Node, captured: Captured, mark: str, until: float) -> None:
+        """Moves the end that lives where the harm does, after that of the record; nothing where there is none."""
+        return
 
     def act(self, driver: Any, node: Node, captured: Captured, alive: Callable[[], bool]) -> None:
         """What a process of ours does beside the node (see `engine.actor`) as long as `alive()`."""

@@ -36,6 +36,12 @@ class _LinkFault(Fault):
     def inject(self, driver: Any, node: Node, captured: Captured, mark: str, until: float) -> None:
         driver.disturb(node, mark, self.how(), until)
 
+    def unmovable(self, captured: Captured) -> str:
+        return "Its packets are let through again by the kernel, at an end of its own." if captured else ""
+
+    def prolong(self, driver: Any, node: Node, captured: Captured, mark: str, until: float) -> None:
+        driver.disturb(node, mark, self.how(), until)  # in place of what the mark did before
+
     def heal(self, driver: Any, node: Node, captured: Captured, mark: str) -> None:
         driver.clear(node, mark)
 

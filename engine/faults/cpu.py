@@ -29,6 +29,7 @@ class Cpu(Fault):
     workers: int | None = param(None, help="how many are loaded; all of the host if empty", least=1)
 
     needs: ClassVar[Needs] = IsHere
+    ends_by_record: ClassVar[bool] = True
 
     def line(self, nodes: Sequence[str]) -> str:
         which = "the processors" if self.workers is None else f"{self.workers} of the processors"

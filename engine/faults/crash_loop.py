@@ -23,6 +23,7 @@ class CrashLoop(Fault):
     down: float = param(0.5, unit="duration", help="how long it is down before it is started again")
 
     needs: ClassVar[Needs] = (CanKill, IsHere)
+    ends_by_record: ClassVar[bool] = True
 
     def line(self, nodes: Sequence[str]) -> str:
         return f"crash {listed(nodes)} again and again"

@@ -35,6 +35,7 @@ class Io(Fault):
     )
 
     needs: ClassVar[Needs] = IsHere
+    ends_by_record: ClassVar[bool] = True
 
     def line(self, nodes: Sequence[str]) -> str:
         rate = "as fast as it can" if self.rate is None else f"at {units.show(self.rate, 'size')} a second"

@@ -17,6 +17,7 @@ class Kill(Fault):
     signal: str = param("KILL", help="the signal it gets: KILL, TERM, HUP, SEGV, … or its number")
 
     needs: ClassVar[type] = CanKill
+    ends_by_record: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         name = str(self.signal).upper().removeprefix("SIG")

@@ -36,6 +36,7 @@ class Memory(Fault):
     )
 
     needs: ClassVar[Needs] = IsHere
+    ends_by_record: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.size is not None and self.share is not None:

@@ -14,6 +14,7 @@ class Pause(Fault):
     """Freezes the process and its children (SIGSTOP): its connections stay open and nothing answers."""
 
     needs: ClassVar[type] = CanPause
+    ends_by_record: ClassVar[bool] = True
 
     def line(self, nodes: Sequence[str]) -> str:
         return f"pause {listed(nodes)}"

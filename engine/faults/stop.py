@@ -16,6 +16,7 @@ class Stop(Fault):
     grace: float = param(5.0, unit="duration", help="how long it may take to stop before it is killed")
 
     needs: ClassVar[type] = CanRestart
+    ends_by_record: ClassVar[bool] = True
 
     def line(self, nodes: Sequence[str]) -> str:
         return f"stop {listed(nodes)}"

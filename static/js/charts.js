@@ -1,65 +1,86 @@
-// The four charts of a run on one time axis, with the times it was hurt hatched in violet.
+// The charts of a run on one time axis, zoomed and hovered together; when it was hurt is hatched in violet.
 /* global Plotly */
 import { colours } from './colours.js'
-import { availability, latency, LIMIT, operations, probesOf } from './series.js'
+import { dataOf, plain, PLOTS } from './plots.js'
 import { make } from './words.js'
 
 const CONFIG = { displayModeBar: false, responsive: true, showSendToCloud: false, plotlyServerURL: '', doubleClick: false }
-const LEADERS = ['blue', 'teal', 'slate', 'brown', 'rose', 'olive', 'cyan']
+const TONES = ['teal', 'teal-ink', 'teal-tint', 'amber', 'red', 'violet', 'violet-ink', 'violet-tint', 'blue', 'ink', 'muted',
+  'line', 'panel', 'sunk', 'edge', 'slate', 'brown', 'rose', 'olive', 'cyan']
+const EVERY = 180 // ms from one drawing to the next, at least
+const BUDGET = 9 // ms of a frame that are drawn in
+const RIGHT = 10 // px beside the axis
 
 export class Charts {
-  /** `root` holds the charts; `ledger` says what to draw; `ended` is the end of the axis where it is known. */
+  /** `root` holds the charts; `ledger` says what to draw; `live`: the axis is as long as the plan. */
   constructor(root, ledger, { live = false } = {}) {
-    this.root = root
-    this.ledger = ledger
-    this.live = live
-    this.drawnAt = 0
-    this.timer = null
-    this.divs = {}
-    document.addEventListener('themechange', () => this.draw())
+    Object.assign(this, { root, ledger, live, drawnAt: 0, timer: null, divs: {}, zoom: null, moment: null, stale: new Set() })
+    this.near = live ? new IntersectionObserver((seen) => this._seen(seen), { rootMargin: '300px 0px' }) : null
+    document.addEventListener('themechange', () => { this.palette = null; this.draw() })
   }
 
-  /** Draws soon: at most five times a second, however often it is asked. */
+  /** Draws soon, a few charts a frame, however often it is asked. */
   request() {
-    this.timer ??= setTimeout(() => this.draw(), Math.max(0, this.drawnAt + 150 - performance.now()))
+    this.timer ??= setTimeout(() => this._round([...this._begin()]), Math.max(0, this.drawnAt + EVERY - performance.now()))
   }
 
+  /** Draws all of it now. */
   draw() {
     clearTimeout(this.timer)
+    for (const plot of this._begin()) this._chart(plot)
+    this._end()
+  }
+
+  _begin() {
+    this.palette ??= colours(TONES)
+    this.compact = this.root.clientWidth < 560
+    this.data = dataOf(this.ledger)
+    this.upTo = this.ledger.last
+    const shown = PLOTS.filter((plot) => plot.has(this.data))
+    this.lowest = shown.at(-1).name
+    return shown
+  }
+
+  _round(waiting) {
+    const begun = performance.now()
+    while (waiting.length && performance.now() - begun < BUDGET) {
+      const plot = waiting.shift()
+      if (this.divs[plot.name]?.away) this.stale.add(plot)
+      else this._chart(plot)
+    }
+    if (waiting.length) requestAnimationFrame(() => this._round(waiting))
+    else this._end()
+  }
+
+  _end() {
     this.timer = null
     this.drawnAt = performance.now()
-    this.palette = colours(['teal', 'amber', 'red', 'violet', 'violet-ink', 'violet-tint', 'blue', 'ink', 'muted',
-      'line', 'panel', 'edge', 'slate', 'brown', 'rose', 'olive', 'cyan'])
-    this.compact = this.root.clientWidth < 560
-    const { intervals } = this.ledger
-    const probes = probesOf(intervals)
-    const hasOperations = intervals.some((interval) => interval.ops)
-    const hasLeader = [...this.ledger.lanes.values()].some((lane) => lane.length)
-    this.lowest = hasLeader ? 'leader' : hasOperations ? 'operations' : 'latency'
-    this._chart('availability', 'Availability', 'share of probes answered well', availabilityTraces(this, intervals, probes), {
-      range: [-4, 104], tickmode: 'array', tickvals: [0, 50, 100], ticktext: ['0 %', '50 %', '100 %'],
-    }, { labels: true })
-    this._chart('latency', 'Latency', 'from the scheduled time of each look', latencyTraces(this, intervals, probes), {
-      rangemode: 'tozero', ticksuffix: ' ms', nticks: 5, tickmode: 'auto',
-    })
-    if (hasOperations) {
-      this._chart('operations', 'Operations', 'a second', operationTraces(this, intervals), { rangemode: 'tozero', nticks: 5, tickmode: 'auto' })
+    this.mark(this.moment)
+    this.root.dataset.drawn = String(this.upTo)
+  }
+
+  /** What is far from the window is drawn when it comes near. */
+  _seen(entries) {
+    for (const { target, isIntersecting } of entries) target.away = !isIntersecting
+    const due = [...this.stale].filter((plot) => !this.divs[plot.name].away)
+    for (const plot of due) {
+      this.stale.delete(plot)
+      this._chart(plot)
     }
-    if (hasLeader) this._leader()
-    this.root.dataset.drawn = String(this.ledger.last)
+    this.mark(this.moment)
   }
 
-  _chart(name, title, subtitle, traces, yaxis, options = {}) {
-    const div = this._div(name, title, subtitle, options.height)
-    const keys = traces.filter((trace) => trace.key)
-    this._key(name, keys)
-    const layout = this._layout(yaxis, { ...options, lowest: name === this.lowest })
-    const points = Math.max(0, ...traces.map((trace) => trace.x?.length ?? 0))
-    Plotly.react(div, [...this._bands(), ...traces.map(({ key, ...trace }) => trace)], layout, CONFIG)
-    div.dataset.points = String(points)
+  _chart(plot) {
+    const traces = plot.traces(this.data, this.palette, this)
+    const height = plot.height?.(this.data) ?? 0
+    const div = this._div(plot, height)
+    this._key(div, traces.filter((trace) => trace.key))
+    Plotly.react(div, [...this._bands(), ...traces.map(({ key, ...trace }) => trace)], this._layout(plot, height), CONFIG)
+    if (!div.listens) this._listen(div)
+    div.dataset.points = String(Math.max(0, ...traces.map((trace) => trace.x?.length ?? 0)))
   }
 
-  _div(name, title, subtitle, height = 0) {
+  _div({ name, title, subtitle }, height) {
     if (this.divs[name]) return this.divs[name]
     const head = make('div', 'chart-head', make('h3', '', title), make('span', 'muted small', subtitle), make('span', 'chart-key small'))
     const div = make('div', 'chart')
@@ -67,18 +88,53 @@ export class Charts {
     div.setAttribute('role', 'img')
     div.setAttribute('aria-label', `${title}, ${subtitle}, over the time of the run`)
     if (height) div.style.height = `${height}px`
-    const section = make('section', 'chart-box', head, div)
+    const section = make('section', 'chart-box', head, make('div', 'chart-frame', div, make('i', 'later'), make('i', 'now')))
     section.dataset.chart = name
-    this.root.append(section)
+    this._place(section, name)
     this.divs[name] = div
+    this.near?.observe(div)
     return div
   }
 
-  _key(name, traces) {
-    const place = this.divs[name].previousElementSibling.querySelector('.chart-key')
-    place.replaceChildren(...traces.map((trace) => {
+  /** In the order of the plots, whichever comes to have something to show first. */
+  _place(section, name) {
+    const order = PLOTS.map((plot) => plot.name)
+    const next = [...this.root.children].find((other) => order.indexOf(other.dataset.chart) > order.indexOf(name))
+    this.root.insertBefore(section, next ?? null)
+  }
+
+  /** A zoom or a hover in one chart is one in all of them; two clicks show everything again. */
+  _listen(div) {
+    div.listens = true
+    div.on('plotly_relayout', (change) => {
+      const [from, to] = [change['xaxis.range[0]'], change['xaxis.range[1]']]
+      if (from !== undefined) this._look([Math.max(from, 0), Math.min(to, this.end)])
+    })
+    div.on('plotly_doubleclick', () => this._look(null))
+    div.on('plotly_hover', ({ points, event }) => { if (event) this._hover(div, points[0].xaxis.p2d(event.offsetX - points[0].xaxis._offset)) })
+    div.on('plotly_unhover', () => this._hover(div, null))
+  }
+
+  _look(zoom) {
+    this.zoom = zoom
+    this.draw()
+  }
+
+  _hover(from, at) {
+    for (const div of Object.values(this.divs)) {
+      if (div === from || div.away || !div._fullLayout) continue
+      if (at === null) Plotly.Fx.unhover(div)
+      else Plotly.Fx.hover(div, { xval: at }, ['xy2'])
+    }
+  }
+
+  _key(div, traces) {
+    const told = JSON.stringify(traces.map((trace) => [trace.key, trace.line]))
+    if (div.key === told) return
+    div.key = told
+    div.closest('.chart-box').querySelector('.chart-key').replaceChildren(...traces.map((trace) => {
       const sign = make('i', trace.line?.dash ? 'dashed' : '')
-      sign.style.borderTopColor = trace.line?.color ?? trace.marker?.color ?? 'currentColor'
+      sign.style.borderTopColor = trace.line?.color ?? 'currentColor'
       return make('span', '', sign, trace.key)
     }))
   }
@@ -89,31 +145,69 @@ export class Charts {
     return Math.max(plan?.duration ?? 0, this.ledger.at, 1)
   }
 
-  _layout(yaxis, { labels = false, height = 0, lowest = false, hovermode = 'x unified' } = {}) {
+  get range() {
+    return this.zoom ?? [0, this.end]
+  }
+
+  get left() {
+    return this.compact ? 50 : 66
+  }
+
+  /** How wide so many seconds are. */
+  pixels(seconds) {
+    const [from, to] = this.range
+    return (seconds / (to - from)) * (this.root.clientWidth - this.left - RIGHT)
+  }
+
+  /** A line at the moment that the page shows; what came later is pale. */
+  mark(moment) {
+    this.moment = moment
+    if (!this.live) return
+    const [from, to] = this.range
+    const at = moment ?? this.ledger.at
+    const inside = at >= from && at <= to && at > 0
+    const place = this.left + this.pixels(at - from)
+    for (const div of Object.values(this.divs)) {
+      const [later, now] = [div.nextElementSibling, div.nextElementSibling.nextElementSibling]
+      now.hidden = !inside || (moment === null && this.ledger.over)
+      now.style.transform = `translateX(${place}px)`
+      later.hidden = moment === null || at >= to
+      later.style.left = `${Math.max(place, this.left)}px`
+    }
+  }
+
+  _layout({ name, yaxis, labels = false, hovermode = 'x unified' }, height) {
     const { palette: c, compact } = this
-    const grid = { gridcolor: c.line, zeroline: false, linecolor: c.line, tickfont: { color: c.muted, size: 11 }, fixedrange: true }
+    const lowest = name === this.lowest
+    const grid = { gridcolor: c.line, zeroline: false, linecolor: c.line, tickfont: { color: c.muted, size: 11 } }
     return {
       height: height || undefined,
-      margin: { l: compact ? 50 : 66, r: 10, t: labels ? 20 : 6, b: lowest ? 22 : 6, autoexpand: false },
+      margin: { l: this.left, r: RIGHT, t: labels ? 20 : 6, b: lowest ? 22 : 6, autoexpand: false },
       paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', showlegend: false, bargap: 0.3,
-      font: { family: 'Inter, system-ui, sans-serif', color: c.muted, size: 11 },
+      font: { family: 'Inter, system-ui, sans-serif', color: c.muted, size: 11 }, dragmode: this.live ? 'zoom' : false,
       hovermode, hoverlabel: { bgcolor: c.panel, bordercolor: c.line, font: { color: c.ink, size: 12 } },
-      xaxis: { ...grid, range: [0, this.end], ticksuffix: ' s', hoverformat: '.2f', showgrid: false, showticklabels: lowest, nticks: compact ? 5 : 9, anchor: 'y' },
+      xaxis: { ...grid, range: [...this.range], fixedrange: !this.live, ticks: '', ticksuffix: ' s', hoverformat: '.2f', showgrid: false, showticklabels: lowest, nticks: compact ? 5 : 9, anchor: 'y' },
       // the bands lie under the data: they are drawn on the first pair of axes, from 0 to 1
       yaxis: { range: [0, 1], visible: false, fixedrange: true },
-      yaxis2: { ...grid, overlaying: 'y', side: 'left', ...yaxis },
-      shapes: this._now(),
+      yaxis2: { ...grid, fixedrange: true, overlaying: 'y', side: 'left', ...(typeof yaxis === 'function' ? yaxis(this.data) : yaxis) },
+      shapes: [...this._phases(), ...this._found()],
       annotations: labels ? [...this._labels(), ...this._violated()] : [],
     }
   }
 
-  /** The moment of now, and that of the first violation of the data. */
-  _now() {
-    const upright = (at, line) => ({ type: 'line', xref: 'x', yref: 'paper', x0: at, x1: at, y0: 0, y1: 1, line })
+  /** The time in which nothing was hurt yet, and that in which it recovered, are shaded. */
+  _phases() {
+    return this.ledger.phases.filter(({ name }) => ['baseline', 'recovery'].includes(name)).map(({ start, end }) => ({
+      type: 'rect', layer: 'below', xref: 'x', yref: 'paper', x0: start, x1: end ?? this.ledger.at, y0: 0, y1: 1,
+      fillcolor: this.palette.sunk, opacity: 0.6, line: { width: 0 },
+    }))
+  }
+
+  /** The moment of the first violation of the data. */
+  _found() {
     const { violation } = this.ledger
-    const found = violation ? [upright(violation.at, { color: this.palette.red, width: 2, dash: 'dash' })] : []
-    if (!this.live || this.ledger.over || !this.ledger.at) return found
-    return [...found, upright(this.ledger.at, { color: this.palette.blue, width: 1.5 })]
+    const line = { color: this.palette.red, width: 2, dash: 'dash' }
+    return violation ? [{ type: 'line', xref: 'x', yref: 'paper', x0: violation.at, x1: violation.at, y0: 0, y1: 1, line }] : []
   }
 
   _violated() {
@@ -136,89 +230,19 @@ export class Charts {
 
   /** What was done, in words above its band; where two would overlap the later one is cut short. */
   _labels() {
-    const width = this.root.clientWidth - (this.compact ? 60 : 76)
-    const place = (time) => (time / this.end) * width
+    const [first, last] = this.range
     // what hurts again and again is named at its first time
     const named = new Set()
-    const first = ({ id }) => { const step = String(id).split('.')[0]; return !named.has(step) && named.add(step) }
-    const bands = this.ledger.bands.toSorted((a, b) => a.from - b.from).filter(first)
+    const fresh = ({ id }) => { const step = String(id).split('.')[0]; return !named.has(step) && named.add(step) }
+    const inside = ({ from, to }) => to > first && from < last
+    const bands = this.ledger.bands.filter(inside).toSorted((a, b) => a.from - b.from).filter(fresh)
     return bands.map(({ from, line }, i) => {
-      const next = bands.slice(i + 1).find((band) => band.from > from)
-      const room = Math.floor(((next ? place(next.from) : width) - place(from)) / 6.3)
+      const begin = Math.max(from, first)
+      const next = bands.slice(i + 1).find((band) => band.from > begin)
+      const room = Math.floor(this.pixels((next ? next.from : last) - begin) / 6.3)
       const text = line.length > room ? `${line.slice(0, Math.max(room - 1, 3))}…` : line
       const font = { color: this.palette['violet-ink'], size: 11, weight: 600 }
-      return { x: from, y: 1, xref: 'x', yref: 'paper', xanchor: 'left', yanchor: 'bottom', yshift: 1, showarrow: false, text: plain(text), font }
+      return { x: begin, y: 1, xref: 'x', yref: 'paper', xanchor: 'left', yanchor: 'bottom', yshift: 1, showarrow: false, text: plain(text), font }
     })
   }
-
-  /** One lane a node: who it takes for the leader, when it took nobody, when it did not answer. */
-  _leader() {
-    const { lanes, at } = this.ledger
-    const nodes = [...lanes.keys()]
-    const views = nodes.flatMap((node) => lanes.get(node).map((view) => ({ ...view, node }))).slice(-LIMIT)
-    const bar = {
-      type: 'bar', orientation: 'h', yaxis: 'y2', base: views.map((view) => view.start),
-      x: views.map((view) => Math.max((view.end ?? at) - view.start, 0)), y: views.map((view) => view.node),
-      text: views.map((view) => (view.reachable ? plain(view.sees ?? '') : '')),
-      textposition: 'inside', insidetextanchor: 'start', textangle: 0, constraintext: 'none', cliponaxis: true,
-      insidetextfont: { color: this.palette.panel, size: 11, weight: 600 },
-      customdata: views.map((view) => viewInWords(view)), hovertemplate: '%{customdata}<extra></extra>',
-      marker: {
-        color: views.map((view) => this._leaderColour(view, nodes)),
-        pattern: { shape: views.map((view) => (view.reachable && !view.sees ? 'x' : '')), size: 5, solidity: 0.3, fgcolor: this.palette.panel },
-      },
-    }
-    // a name that does not fit into its bar is left out; the hover says it
-    const width = this.root.clientWidth - 70
-    bar.text = bar.text.map((text, i) => ((bar.x[i] / this.end) * width > text.length * 7 + 8 ? text : ''))
-    const yaxis = { autorange: 'reversed', type: 'category', categoryorder: 'array', categoryarray: nodes, showgrid: false, tickmode: 'auto' }
-    const height = nodes.length * 26 + 30
-    this._chart('leader', 'Leader', 'as each node sees it; red: none, grey: no answer', [bar], yaxis, { height, hovermode: 'closest' })
-  }
-
-  _leaderColour(view, nodes) {
-    if (!view.reachable) return this.palette.line
-    if (!view.sees) return this.palette.red
-    const place = nodes.indexOf(view.sees)
-    return this.palette[LEADERS[(place < 0 ? nodes.length : place) % LEADERS.length]]
-  }
-}
-
-function viewInWords({ node, sees, reachable, start, end }) {
-  const what = !reachable ? 'does not answer' : sees ? `sees ${plain(sees)} as the leader` : 'sees no leader'
-  return `${plain(node)} ${what}<br>${start.toFixed(2)} s to ${end === null ? 'now' : `${end.toFixed(2)} s`}`
-}
-
-/** Plotly reads a few tags in texts; a name is only a name. */
-const plain = (text) => String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;')
-
-const line = (color, dash) => ({ color, width: 1.8, shape: 'hv', ...(dash ? { dash } : {}) })
-const base = { type: 'scatter', mode: 'lines', yaxis: 'y2', connectgaps: false }
-
-function availabilityTraces({ palette: c }, intervals, probes) {
-  const tones = [c.teal, c.blue, c.slate, c.brown]
-  return probes.map((probe, i) => ({
-    ...base, ...availability(intervals, probe), name: plain(probe), key: probes.length > 1 ? probe : '',
-    line: line(tones[i % tones.length]), hovertemplate: '%{y:.1f} %',
-  }))
-}
-
-function latencyTraces({ palette: c }, intervals, probes) {
-  const tones = [c.amber, c.blue, c.slate, c.brown]
-  return probes.flatMap((probe, i) => {
-    const many = probes.length > 1
-    const name = (quantile) => (many ? `${probe} ${quantile}` : quantile)
-    const template = { hovertemplate: '%{y:.1f} ms' }
-    return [
-      { ...base, ...latency(intervals, probe, 'p50'), ...template, name: plain(name('p50')), key: name('p50'), line: line(many ? tones[i % 4] : c.blue, many ? 'dot' : '') },
-      { ...base, ...latency(intervals, probe, 'p99'), ...template, name: plain(name('p99')), key: name('p99'), line: line(tones[i % 4]) },
-    ]
-  })
-}
-
-function operationTraces({ palette: c }, intervals) {
-  const kinds = [['ok', 'ok', c.teal, ''], ['fail', 'failed', c.red, ''], ['info', 'unknown', c.muted, 'dot']]
-  return kinds.map(([kind, name, colour, dash]) => ({
-    ...base, ...operations(intervals, kind), name, key: name, line: line(colour, dash), hovertemplate: '%{y:.0f} a second',
-  }))
 }

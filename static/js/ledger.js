@@ -17,6 +17,24 @@ export class Ledger {
     this.violation = null
     this.verdict = null
     this.over = false
+    this.told = [] // all but the intervals
+  }
+
+  /** The same as it was known at a past moment. */
+  until(at) {
+    const past = new Ledger()
+    for (const event of this.told) {
+      if (event.at > at) continue
+      past.last = event.n - 1
+      past.take(event)
+    }
+    for (const interval of this.intervals) {
+      if (interval.t + interval.width > at + 1e-6) break
+      past.intervals.push(interval)
+      past._count(interval)
+    }
+    Object.assign(past, { at, last: this.last })
+    return past
   }
 
   /** Takes the next event; false where it is not the next: the caller then asks for what is missing. */
@@ -24,13 +42,16 @@ export class Ledger {
     if (event.n <= this.last) return true
     if (event.n !== this.last + 1) return false
     this.last = event.n
-    if (event.kind !== 'interval') this.at = Math.max(this.at, event.at)
+    if (event.kind !== 'interval') {
+      this.at = Math.max(this.at, event.at)
+      this.told.push(event)
+    }
     this[`_${event.kind}`]?.(event.data, event.at)
     return true
   }
 
   _run(data) {
-    this.run = data
+    this.run = { ...data, plan: structuredClone(data.plan) } // an extension moves what is planned
     for (const step of data.plan?.steps ?? []) {
       this.faults.set(step.id, { ...step, state: 'planned', from: null, to: null, text: '', planned: step })
     }
@@ -59,6 +80,10 @@ export class Ledger {
     this.intervals.push(data)
     this.intervals = thinned(this.intervals)
     this.at = Math.max(this.at, data.t + data.width)
+    this._count(data)
+  }
+
+  _count(data) {
     for (const probe of Object.values(data.probes ?? {})) {
       this.totals.good += probe.good
       this.totals.total += probe.total
@@ -72,6 +97,20 @@ export class Ledger {
     const open = lane.at(-1)
     if (open) open.end = at
     lane.push({ start: at, end: null, sees: data.sees, reachable: data.reachable !== false })
+  }
+
+  /** Somebody has made a fault, or the recovery, longer: what is planned after it moves. */
+  _extension({ what, seconds }) {
+    const { plan } = this.run ?? {}
+    if (!plan) return
+    const phase = (name) => plan.phases.find((one) => one.name === name)
+    const step = plan.steps.find((one) => one.id === what)
+    if (step) step.end += seconds
+    const [fault, recovery] = [phase('fault'), phase('recovery')]
+    const moved = step && fault ? Math.max(step.end - fault.end, 0) : 0
+    if (fault) fault.end += moved
+    if (recovery) Object.assign(recovery, { start: recovery.start + moved, end: recovery.end + moved + (step ? 0 : seconds) })
+    plan.duration += moved + (step ? 0 : seconds)
   }
 
   _fact(data) {

@@ -8,7 +8,8 @@ const WRITERS = {
   phase: (data) => ['muted', data.text ? `${data.phase}: ${data.text}` : data.phase],
   fault: (data) => (data.state === 'planned' ? null : [faultClass(data.state), `${data.line}: ${data.state}`, data.text === data.line ? '' : data.text]),
   leader: (data) => ['', leaderText(data)],
-  note: (data) => [{ warn: 'warn-text', error: 'bad-text' }[data.level] ?? '', data.text],
+  note: (data) => (data.by ? ['note', data.text, `noted by ${data.by}`] : [{ warn: 'warn-text', error: 'bad-text' }[data.level] ?? '', data.text]),
+  extension: (data) => ['hurt-text', data.text],
   violation: (data) => ['bad-text', `the data is wrong: ${data.why || data.kind}`],
   fact: (data) => ['ok-text', data.text],
   verdict: (data) => [data.verdict === 'violated' ? 'bad-text' : 'strong', `${data.verdict}: ${data.headline}`],
@@ -31,6 +32,12 @@ export class EventLog {
     if (!rows.length) return
     this.list.prepend(...rows.reverse())
     while (this.list.children.length > SHOWN) this.list.lastElementChild.remove()
+  }
+
+  /** The same list as it was when only these events had come. */
+  show(events) {
+    this.list.replaceChildren()
+    this.add(events.slice(-SHOWN))
   }
 
   _row({ n, at, kind, data }) {

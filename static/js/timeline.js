@@ -1,5 +1,5 @@
 // The plan as blocks on a line, with a marker where the run is.
-import { make } from './words.js'
+import { make, moment } from './words.js'
 
 /** A planned time: as round as it was written. */
 const seconds = (value) => `${Number(value.toFixed(1))} s`
@@ -18,14 +18,40 @@ function lanes(steps) {
 }
 
 export class Timeline {
-  constructor(root, ledger) {
-    Object.assign(this, { root, ledger, drawn: '' })
+  /** `moved(seconds)` hears of the marker being dragged, or moved by its keys. */
+  constructor(root, ledger, moved) {
+    Object.assign(this, { root, ledger, moved, drawn: '', marker: make('i', 'marker') })
+    for (const [name, value] of Object.entries({ role: 'slider', tabindex: '0', 'aria-label': 'The moment that the page shows', 'aria-valuemin': '0' })) this.marker.setAttribute(name, value)
+    this.marker.addEventListener('keydown', (event) => this._key(event))
+    root.addEventListener('pointerdown', (event) => this._drag(event))
+    root.addEventListener('pointermove', (event) => { if (root.hasPointerCapture(event.pointerId)) this._to(event) })
+  }
+
+  _drag(event) {
+    if (event.button !== 0 || !this.ledger.at) return
+    this.root.setPointerCapture(event.pointerId)
+    this.marker.focus({ preventScroll: true })
+    this._to(event)
+    event.preventDefault()
+  }
+
+  _to({ clientX }) {
+    const place = this.root.querySelector('.lane').getBoundingClientRect()
+    this.moved(((clientX - place.left) / place.width) * this.end)
+  }
+
+  _key(event) {
+    const step = event.shiftKey ? 10 : 1
+    const to = { ArrowLeft: this.at - step, ArrowRight: this.at + step, PageDown: this.at - 10, PageUp: this.at + 10, Home: 0, End: Infinity }[event.key]
+    if (to === undefined) return
+    event.preventDefault()
+    this.moved(to)
   }
 
   draw() {
     const { run } = this.ledger
     if (!run?.plan) return
-    const signature = [...this.ledger.faults.values()].map((f) => `${f.state}${f.line}`).join() + this.ledger.phase + this.ledger.over
+    const signature = [...this.ledger.faults.values()].map((f) => `${f.state}${f.line}`).join() + this.ledger.phase + this.ledger.over + run.plan.duration
     if (signature !== this.drawn) {
       this.drawn = signature
       this._blocks(run)
@@ -38,8 +64,6 @@ export class Timeline {
     const rows = [this._row('phases', plan.phases.map((phase) => this._phase(phase)))]
     if (workload) rows.push(this._row('load', [this._block('load', 0, this.end, `load: ${workload.line || workload.name}`)]))
     for (const lane of lanes(plan.steps)) rows.push(this._row('faults', lane.map((step) => this._step(step))))
-    this.marker = make('i', 'marker')
-    this.marker.hidden = this.ledger.over || !this.ledger.at
     this.root.replaceChildren(...rows, this._scale(), this.marker)
   }
 
@@ -81,8 +105,10 @@ export class Timeline {
   }
 
   mark(at) {
-    if (!this.marker) return
-    this.marker.hidden = this.ledger.over || !this.ledger.at
+    this.at = at
+    this.marker.hidden = !at && !this.ledger.at
+    this.marker.setAttribute('aria-valuenow', at.toFixed(1))
+    this.marker.setAttribute('aria-valuetext', moment(at))
     this.marker.style.left = `${Math.min(at / this.end, 1) * 100}%`
   }
 }
