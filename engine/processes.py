@@ -18,6 +18,9 @@ from engine.state import OWNER, PART
 
 SIGNALS = {s.name.removeprefix("SIG"): s for s in signal.Signals if s.name not in {"SIGSTOP", "SIGCONT"}}
 HOST_LIFELINES = {"sshd", "systemd", "init", "dockerd", "containerd", "dbus-daemon", "systemd-logind"}
+USUAL_PORTS = {  # of the servers that chaosboard itself may use, where their address names none
+    "redis": 6379, "rediss": 6379, "postgres": 5432, "postgresql": 5432, "mysql": 3306, "mariadb": 3306,
+}  # fmt: skip
 Identity = dict[str, int]
 _LISTENS = "0A"  # the state of a listening socket in /proc/net/tcp
 FRESH = 0.2  # seconds for which one look at the listening ports is good
@@ -205,19 +208,24 @@ def refusal(pid: int) -> str:
         return f"There is no process with pid {pid}. It may have ended; look it up again."
     except psutil.AccessDenied:
         return f"{describe(pid)} belongs to another user; chaosboard may not touch it."
-    for name in ("REDIS_URL", "DATABASE_URL"):
-        if pid in _servers_of(os.environ.get(name, "")):
+    for name, host, port in own_services():
+        if is_local(host) and pid in listeners(port):
             return f"{describe(pid)} serves chaosboard's own {name}; it never cuts the branch it sits on."
     return ""
 
 
-def _servers_of(url: str) -> set[int]:
-    try:
-        parts = urlsplit(url)
-        port, host = parts.port, parts.hostname or ""
-    except ValueError:
-        return set()
-    return listeners(port) if port and is_local(host) else set()
+def own_services() -> list[tuple[str, str, int]]:
+    """(variable, host, port) of the servers without which chaosboard cannot work, as its environment names them."""
+    found = []
+    for name in ("REDIS_URL", "DATABASE_URL"):
+        try:
+            parts = urlsplit(os.environ.get(name, ""))
+            port = parts.port or USUAL_PORTS.get(parts.scheme.partition("+")[0])
+        except ValueError:
+            continue
+        if parts.hostname and port and not parts.hostname.startswith("%2f"):
+            found.append((name, parts.hostname, port))
+    return found
 
 
 def started_again(how: dict[str, Any], old: Identity) -> Identity | None:

@@ -318,6 +318,11 @@ def lease_of(state: Path, record: UndoRecord) -> float:
         return 0.0
 
 
+def known(state: Path, id: str) -> bool:
+    """Whether there is a record of a fault that is not known to be clean, also one that cannot be read."""
+    return (folder(state) / f"{id}.json").exists()
+
+
 def over(state: Path, record: UndoRecord) -> bool:
     """Whether somebody healed it already, and read it back as clean."""
     return not (folder(state) / f"{record.id}.json").exists()

@@ -16,11 +16,13 @@ from typing import IO
 from engine import state as files
 from engine import undo
 from engine.errors import EngineError
+from engine.host.sweeping import Sweeper
 from engine.processes import start_part
 
 LOOK = 0.05  # seconds between two looks at the leases
 AGAIN = 5.0  # seconds of rest before a fault that did not heal is tried again
 GLANCE = 0.3  # seconds for which somebody who only looks may seem to hold the lock
+SWEEP = 2.0  # seconds between two looks for rules whose record is lost
 PRUNE = 3600.0  # seconds between two clearings of old records
 IDLE = 20.0  # seconds without anything to watch before it leaves
 
@@ -67,6 +69,7 @@ def main(state: Path, *, stay: bool = False) -> int:
     say(f"watching {state}")
     idle_since, works = time.monotonic(), dict[str, Work]()
     pruned = -PRUNE
+    sweeper, swept, sweeping = Sweeper(lambda mark: undo.known(state, mark)), -SWEEP, None
     pool = ThreadPoolExecutor(max_workers=undo.AT_ONCE, thread_name_prefix="heal")
     while not ending:
         found = undo.records(state)
@@ -80,12 +83,22 @@ def main(state: Path, *, stay: bool = False) -> int:
         if time.monotonic() - pruned > PRUNE:
             pruned = time.monotonic()
             undo.prune(state)
+        if time.monotonic() - swept > SWEEP and (sweeping is None or sweeping.done()):
+            swept, sweeping = time.monotonic(), pool.submit(_sweep, sweeper)
         if time.monotonic() - idle_since > IDLE:
             break
         time.sleep(LOOK)
     pool.shutdown(wait=True, cancel_futures=True)
     lock.close()
     return 0
+
+
+def _sweep(sweeper: Sweeper) -> None:
+    try:
+        for mark in sweeper.sweep():
+            say(f"the rules of {mark}: they had no record, their time was over; removed")
+    except Exception as error:  # what is left does nothing, and is looked at again
+        say(f"rules without a record could not be looked for: {error!r}")
 
 
 def _take_lock(state: Path, stay: bool, ending: list[int]) -> IO[str] | None:

@@ -32,7 +32,7 @@ class Command:
     def printed(self) -> str:
         return self.output.read_text()
 
-    def wait_for(self, words: str, timeout: float = 90) -> None:
+    def wait_for(self, words: str, timeout: float = 240) -> None:
         until(lambda: words in self.printed() or self.process.poll() is not None, timeout)
         assert words in self.printed(), self.printed()
 

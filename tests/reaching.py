@@ -159,7 +159,8 @@ class Seats:
 
 def _stream(come: Sequence[Sequence[int]]) -> Stream:
     numbers = [number for number, _ in come]
-    overtaken = sum(b < a for a, b in itertools.pairwise(numbers))
+    highest = itertools.accumulate(numbers, max)
+    overtaken = sum(number < before for number, before in zip(numbers, highest, strict=True))
     ways = [ns / 1e9 for _, ns in come]
     return Stream(len(numbers), len(set(numbers)), overtaken, min(ways), min(ways[-max(1, len(ways) // 4) :]))
 

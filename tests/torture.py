@@ -25,7 +25,7 @@ import psutil
 
 from chaosboard import processes
 from engine.undo import LEASE
-from tests import victims
+from tests import networked, victims
 from tests.board import Board, Command, clear
 from tests.machine import traces
 from tests.victims import Victim
@@ -57,7 +57,7 @@ class Torture:
         self.dice, self.count, self.folder = random.Random(seed), Count(), folder
         self.state = folder / "state"
         self.board = Board(self.state)
-        self.victims = [one for one in victims.all_of_them(folder) if not only or one.name in only]
+        self.victims = victims.chosen(folder, only)
         self.experiments: dict[tuple[Victim, str], int] = {}
         for victim in self.victims:
             self.board.api("POST", "services", victim.service())
@@ -79,7 +79,7 @@ class Torture:
             "steady_state": [{"probe": victim.kind, "every": "100ms", "timeout": "500ms",
                               "tolerance": {"availability": ">= 90%"}}],
             "baseline": "500ms",
-            "faults": [{"at": "0s", "for": f"{LASTS}s", name: {"nodes": ["one"], **params}}],
+            "faults": [{"at": "0s", "for": f"{LASTS}s", name.split()[0]: {"nodes": ["one"], **params}}],
             "recovery": {"timeout": "8s", "stable": "500ms"},
         }  # fmt: skip
 
@@ -201,8 +201,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS") or 200))
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or time.time()))
-    parser.add_argument("--only", nargs="*", default=(), help="of web, store, cluster")
+    parser.add_argument("--only", nargs="*", default=(), help="of web, store, cluster, switch, rules")
     arguments = parser.parse_args()
+    networked.go_apart(sys.executable, "-m", "tests.torture", *sys.argv[1:])
     print(f"torture: seed {arguments.seed}", flush=True)
     torture = Torture(Path(tempfile.mkdtemp(prefix="torture-")), arguments.seed, arguments.only)
     try:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -212,5 +213,11 @@ def _port(address: str) -> int:
     return int(address.rpartition(":")[2])
 
 
-def all_of_them(folder: Path) -> list[Victim]:
-    return [Web(folder), Store(folder), Cluster(folder)]
+def chosen(folder: Path, only: Sequence[str] = ()) -> list[Victim]:
+    """Those with these names, or all: those with networks of their own only where nothing of the host's is touched."""
+    from tests import networked
+
+    kinds: list[type[Victim]] = [Web, Store, Cluster]
+    if networked.apart():
+        kinds += [networked.Switched, networked.Ruled]
+    return [kind(folder) for kind in kinds if not only or kind.name in only]

@@ -24,6 +24,8 @@ class Place:
     ports: tuple[int, ...]
     spared: tuple[int, ...]
     loopback: bool  # whether what passes within the host counts too
+    endpoints: tuple[tuple[str, int], ...] = ()  # servers that chaosboard itself uses: never cut
+    theirs: tuple[int, ...] = ()  # ports at which peers are reached, where others share the network
 
 
 @dataclass(frozen=True)
@@ -89,29 +91,35 @@ def _picked(place: Place, between: str, end: str, verdict: str = "goto hurt") ->
     """Rules that send what is meant to the chain `hurt`; `end` is at which end the others are: s or d."""
     here = "d" if end == "s" else "s"
     found = [] if place.loopback else [f'{"iifname" if end == "s" else "oifname"} "lo" return;']
-    if spared := _listed(place.spared):
-        found += [f"tcp dport {spared} return;", f"tcp sport {spared} return;"]
-    only = [""]
-    if place.ports and between != "peers":
-        mine = _listed(place.ports)
-        only = [f"tcp {here}port {mine} ", f"udp {here}port {mine} "]
+    found += _spared(place)
     for version in (4, 6):
         word = "ip" if version == 4 else "ip6"
         owned = _listed([a for a in place.mine if _version(a) == version])
-        if place.ports and owned:
-            only_here = [f"{word} {here}addr {owned} {one}" for one in only]
-        elif place.ports:
+        if place.ports and not owned:
             continue
-        else:
-            only_here = only
-        others = {
-            "peers": f"{word} {end}addr @peers{version} ",
-            "clients": f"{word} {end}addr != @peers{version} ",
-        }
-        found += [
-            f"meta nfproto ipv{version} meta nfproto @live {others.get(between, '')}{one}{verdict};"
-            for one in only_here
-        ]
+        mine = f"{word} {here}addr {owned} " if place.ports else ""
+        peers = f"{word} {end}addr @peers{version} "
+        others = {"peers": peers, "clients": f"{word} {end}addr != @peers{version} "}.get(between, "")
+        ways = [mine + others + one for one in _at(place.ports, here)]
+        if place.ports and between != "clients":  # what it opens to its peers itself
+            ways += [mine + peers + one for one in _at(place.theirs, end) if one]
+        found += [f"meta nfproto ipv{version} meta nfproto @live {one}{verdict};" for one in ways]
+    return found
+
+
+def _at(ports: Sequence[int], end: str) -> list[str]:
+    """Matches of these ports at one end; of any packet where there are none."""
+    found = _listed(ports)
+    return [f"tcp {end}port {found} ", f"udp {end}port {found} "] if found else [""]
+
+
+def _spared(place: Place) -> list[str]:
+    """What keeps the host and the board alive passes before anything is cut."""
+    spared = _listed(place.spared)
+    found = [f"tcp dport {spared} return;", f"tcp sport {spared} return;"] if spared else []
+    for address, port in place.endpoints:
+        word = "ip" if _version(address) == 4 else "ip6"
+        found += [f"{word} {end}addr {address} tcp {end}port {port} return;" for end in ("d", "s")]
     return found
 
 

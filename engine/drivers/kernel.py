@@ -49,15 +49,18 @@ class Kernel(Driver):
         namespace, place = networks.number(pids[0]), f"/proc/{pids[0]}/ns/net"
         here = networks.addresses(place)
         theirs = {peer.name: _addresses(peer) for peer in peers}
-        shared = namespace == networks.number() or any(_within(peer, namespace) for peer in peers)
+        shared = networks.is_hosts(namespace) or any(_within(peer, namespace) for peer in peers)
         mine = _resolved(node) if shared else here
         alike = _alike(mine, theirs) if shared else []
-        return {
+        found = {
             "namespace": namespace, "pid": processes.identity(pids[0]), "name": node.name, "shared": shared,
             "mine": mine, "peers": theirs, "alike": _sharing(node.name, alike) if alike else "",
-            "ports": networks.listening(pids, pids[0]) if shared else [], "port": split_address(node.address)[1],
-            "spared": networks.lifelines(pids[0]),
+            "ports": networks.listening(pids, pids[0]) if shared else [], "port": _own_port(node),
+            "theirs": sorted({_own_port(peer) for peer in peers}),
+            "spared": networks.lifelines(pids[0]), "endpoints": networks.own_endpoints(),
         }  # fmt: skip
+        _refuse_lifelines(found)
+        return found
 
     def disturb_packets(self, captured: Captured, mark: str, how: dict[str, Any], until: float) -> None:
         place = _place(captured, how)
@@ -91,6 +94,26 @@ class Kernel(Driver):
             what = [f"the table {nft.table_of(mark)}"] * bool(tables) + left
             return ReadBack(False, f"{listed(what)} is still in the network of {name}")
         return ReadBack(True, "the kernel has no rule of it any more")
+
+
+def _own_port(node: Node) -> int:
+    return split_address(node.own_address)[1]
+
+
+def _refuse_lifelines(captured: Captured) -> None:
+    """Where its port is one that is always spared, nothing would be cut: or it is the board that is meant."""
+    meant = {captured["port"], *captured["ports"]}
+    if captured["shared"] and (both := sorted(meant & set(captured["spared"]))):
+        raise Refused(
+            f"Port {both[0]}, at which {captured['name']} is reached, keeps this host or chaosboard reachable; it is "
+            "never cut.",
+            "Is the address of the node right?",
+        )
+    own = [(a, p) for a, p in captured["endpoints"] if a in captured["mine"] and p in meant]
+    if own:
+        raise Refused(
+            f"{captured['name']} is what chaosboard itself uses, at port {own[0][1]}; it never cuts the branch it sits on."
+        )
 
 
 def _no_netem() -> str:
@@ -171,12 +194,20 @@ def _sharing(name: str, alike: list[str]) -> str:
 def _place(captured: Captured, how: dict[str, Any]) -> Place:
     """Raises Refused where packets do not tell whether they are the node's, a peer's or a client's."""
     theirs = sorted({a for found in captured["peers"].values() for a in found})
+    spared = tuple(captured["spared"])
+    endpoints = tuple((address, port) for address, port in captured.get("endpoints", ()))
     if not captured["shared"]:
-        return Place(tuple(theirs), tuple(captured["mine"]), (), tuple(captured["spared"]), False)
+        return Place(tuple(theirs), tuple(captured["mine"]), (), spared, False, endpoints)
     between, mine = how.get("between", "peers"), captured["mine"]
     alike = _alike(mine, captured["peers"])
     if alike and between == "peers":
         raise Refused(captured["alike"])
     ports = [captured["port"]] if between == "clients" else captured["ports"]
+    if not ports:
+        raise Refused(
+            f"{captured['name']} shares its network with others, and no port of it is known: all would be cut.",
+            "Let it listen before it is hurt, or give it a network namespace of its own.",
+        )
     peers = () if alike else tuple(theirs)  # on one host, clients are known by the port that they use
-    return Place(peers, tuple(mine), tuple(ports), tuple(captured["spared"]), True)
+    known = tuple(sorted({*captured.get("theirs", ()), *captured["ports"]}))
+    return Place(peers, tuple(mine), tuple(ports), spared, True, endpoints, known)

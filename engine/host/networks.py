@@ -5,6 +5,7 @@ import ctypes
 import ipaddress
 import os
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -156,4 +157,33 @@ def lifelines(pid: int) -> list[int]:
                 continue
             if process.info["name"] in processes.HOST_LIFELINES or PART in process.environ():
                 kept.append(process.pid)
+    for _, host, port in processes.own_services():
+        if processes.is_local(host):
+            kept += processes.listeners(port)
     return listening(kept, pid)
+
+
+def own_endpoints() -> list[tuple[str, int]]:
+    """(address, port) of the servers that chaosboard itself uses, here or elsewhere: nothing to or from them is cut.
+
+    Raises Refused where the name of one is not known now, for then it cannot be spared.
+    """
+    found = []
+    for name, host, port in processes.own_services():
+        try:
+            known = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise Refused(
+                f"The address of {host}, chaosboard's own {name}, is not known: {error.strerror}. It could be cut.",
+                f"Write its number into {name}.",
+            ) from None
+        found += [(str(one[4][0]), port) for one in known]
+    return sorted(set(found))
+
+
+def is_hosts(namespace: int) -> bool:
+    """Whether it is the one of this process, or of the host's first process: others live there too."""
+    with contextlib.suppress(Unreachable):
+        if number(1) == namespace:
+            return True
+    return number() == namespace

@@ -148,6 +148,17 @@ def _alias(mark: str) -> str:
     return f"chaosboard {mark}"
 
 
+def marks() -> set[str]:
+    """Of the devices of ours that are here."""
+    from pyroute2 import IPRoute
+
+    with IPRoute() as ip:
+        aliases = [link.get_attr("IFLA_IFALIAS") or "" for link in ip.get_links()]
+        names = [link.get_attr("IFLA_IFNAME") for link in ip.get_links()]
+    found = {alias.removeprefix("chaosboard ") for alias in aliases if alias.startswith("chaosboard ")}
+    return {mark for mark in found if device(mark) in names}
+
+
 def left(mark: str) -> list[str]:
     """What is there of `mark`, in words."""
     from pyroute2 import IPRoute

@@ -151,6 +151,11 @@ class Cluster:
         return file
 
 
+def servers_in(directory: Path) -> list[psutil.Process]:
+    """The processes of the lab that was laid out in `directory`, whoever started them."""
+    return [process for process in psutil.process_iter() if _belongs(process, directory)]
+
+
 def _belongs(process: psutil.Process, directory: Path) -> bool:
     """By the mark in its environment; a server that writes its title over it still names its directory."""
     with suppress(psutil.Error):

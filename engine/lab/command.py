@@ -135,18 +135,28 @@ def list_(told: Any) -> int:
         ready = "" if record.ready else ", coming up"
         way = "as root" if record.root else "without root"
         print(f"{record.name}: {what}, {len(record.seats) - 1} nodes on {record.network}, {way}{ready}")
-    if not found:
+    on_loopback = loopback.all_of(root)
+    for one in on_loopback:
+        kept = "" if loopback.alive(one) else "; its command was killed, so end it with lab down"
+        print(f"{one['name']}: {one['system']} on loopback{', behind links' if one['linked'] else ''}{kept}")
+    if not found and not on_loopback:
         print("No lab is up.")
     return 0
 
 
 def down(told: Any) -> int:
     root = told.state.absolute()
-    wanted = [records.named(root, told.name)] if told.name else records.all_of(root)
+    on_loopback = [one for one in loopback.all_of(root) if told.name in (None, one["name"])]
+    for one in on_loopback:
+        loopback.down(root, one)
+        print(f"{one['name']}: gone")
+    wanted = records.all_of(root)
+    if told.name:
+        wanted = [] if on_loopback else [records.named(root, told.name)]
     for record in wanted:
         labs.down(record)
         print(f"{record.name}: gone")
-    if not wanted:
+    if not wanted and not on_loopback:
         print("No lab is up.")
     return 0
 

@@ -37,7 +37,7 @@ class Links:
 
     between: list[Link] = field(default_factory=list)
     before: list[Link] = field(default_factory=list)
-    _started: bool = False
+    started: bool = False
 
     def reach(self, one: str, other: str, address: str) -> str:
         """The address at which member `one` reaches `address` of member `other`."""
@@ -57,7 +57,7 @@ class Links:
 
     def open(self, state: Path) -> None:
         """Opens all of them in the link proxy of a state directory; raises EngineError."""
-        self._started = proxy.ensure(state)
+        self.started = proxy.ensure(state)
         for link in (*self.between, *self.before):
             proxy.call(state, {"do": "open", "listen": link.listen, "upstream": link.upstream})
 
@@ -65,11 +65,11 @@ class Links:
         """Closes them; a link proxy that was started for them and has no others left ends."""
         for link in (*self.between, *self.before):
             proxy.call(state, {"do": "close", "listen": link.listen})
-        if self._started and not proxy.call(state, {"do": "hello"})["links"]:
-            owned.stop(p for p in owned.marked(state) if _is_proxy(p))
+        if self.started and not proxy.call(state, {"do": "hello"})["links"]:
+            owned.stop(p for p in owned.marked(state) if is_proxy(p))
 
 
-def _is_proxy(process: psutil.Process) -> bool:
+def is_proxy(process: psutil.Process) -> bool:
     with suppress(psutil.Error):
         return process.environ().get(PART) == "links"
     return False

@@ -93,11 +93,17 @@ class Lanes:
                 lane.target.send(view[:size])
         return None
 
+    def _clocks(self) -> tuple[int, int]:
+        """The monotonic time, and by how much the wall clock is ahead of it, both in ns: at most so much, for
+        who is put aside between the two readings must not take packets for older than they are."""
+        wall = time.time_ns()
+        now = self._loop.instant()
+        return now, wall - now
+
     def _receive_stamped(self, port: Port, lanes: dict[bytes, Lane]) -> None:
         """As `_receive`, where something happens to packets of the port: by when each really came."""
         buffer, view = self._buffer, self._view
-        now = self._loop.instant()
-        ahead = time.time_ns() - now
+        now, ahead = self._clocks()
         for _ in range(BURST):
             try:
                 size, stamp = port.receive(buffer)

@@ -22,10 +22,11 @@ class Port:
 
     def __init__(self, name: str, device: str, mac: str, far: str, space: int) -> None:
         self.name, self.mac = name, bytes.fromhex(mac.replace(":", ""))
-        self.whole = True  # whether its packets may be large, and without checksums
+        self.whole = False  # whether its packets may be large, and without checksums
         self._far, self._space = far, space
         self.socket = _packets(device)
         self.fileno = self.socket.fileno()
+        self.keep_whole(True)  # a switch that was killed may have left it otherwise
 
     def stamp(self, on: bool) -> None:
         """Whether the kernel notes when each packet came."""

@@ -26,7 +26,7 @@ from engine.faults import Fault
 from engine.faults.bandwidth import Bandwidth
 from engine.faults.loss import Loss
 from engine.faults.partition import Partition
-from engine.host import networks, nft
+from engine.host import networks, nft, shaping, sweeping
 from engine.lab.programs import ETCD
 from engine.target import Node, Target
 from engine.topology import Topology
@@ -188,6 +188,64 @@ def end_warden(state: Path) -> None:
         if "warden" in (line := process.info["cmdline"] or []) and str(state) in line:
             process.terminate()
             process.wait(10)
+
+
+def test_rules_and_queues_whose_record_is_lost_are_swept_when_their_time_is_over(
+    net: Network, target: Target, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "REST", 0.2)
+    kernel, records = Kernel(), {"kept"}
+    captured = kernel.capture_packets(target.nodes[0], target.nodes[1:])
+    space = net.spaces[0]
+    for mark, seconds in (("lost", 1.0), ("kept", 1.0), ("lasts", 60.0)):
+        kernel.disturb_packets(captured, mark, {"cut": True}, time.time() + seconds)
+    networks.inside(space.path, lambda: nft.order("add table inet chaosboard_theirs"))
+    sweeper = sweeping.Sweeper(lambda mark: mark in records)
+    try:
+        until(lambda: sweeper.sweep() == ["lost"], timeout=15)
+        left = tables(space)
+        assert "chaosboard_lost" not in left
+        assert all(f"chaosboard_{name}" in left for name in ("kept", "lasts", "theirs"))
+    finally:
+        networks.inside(space.path, lambda: nft.order("delete table inet chaosboard_theirs"))
+        for mark in ("kept", "lasts"):
+            kernel.undisturb_packets(captured, mark)
+    assert tables(space) == ""
+
+
+def test_a_device_of_ours_without_rules_is_swept(
+    net: Network, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "REST", 0.2)
+    space = net.spaces[0]
+    networks.inside(space.path, lambda: shaping.make("half", {"rate": 100_000.0}))
+    sweeper = sweeping.Sweeper(lambda mark: False)
+    until(lambda: sweeper.sweep() == ["half"], timeout=15)
+    assert networks.inside(space.path, lambda: shaping.left("half")) == []
+
+
+def test_what_the_board_itself_uses_is_spared_by_address_and_refused_as_a_victim(
+    net: Network, target: Target, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REDIS_URL", f"redis://{net.hub.address}/0")  # its usual port is meant
+    kernel = Kernel()
+    captured = kernel.capture_packets(target.nodes[0], target.nodes[1:])
+    assert captured["endpoints"] == [(net.hub.address, 6379)]
+    server = networks.inside(net.hub.path, lambda: socket.create_server((net.hub.address, 6379)))
+    inject(state, target, Partition(nodes=["n1"], between="all"))
+    try:
+        with server:
+            there = (net.hub.address, 6379)
+            networks.inside(net.spaces[0].path, lambda: socket.create_connection(there, 5)).close()
+        assert not reaches(net.spaces[0], net.hub, within=0.1)
+    finally:
+        undo.heal_all(state)
+    monkeypatch.setenv("DATABASE_URL", f"postgres://u:p@{net.spaces[0].address}:80/board")
+    with pytest.raises(Refused, match="never cuts the branch it sits on"):
+        kernel.capture_packets(target.nodes[0], target.nodes[1:])
+    monkeypatch.setenv("DATABASE_URL", "postgres://nowhere.invalid/board")
+    with pytest.raises(Refused, match="chaosboard's own DATABASE_URL, is not known"):
+        kernel.capture_packets(target.nodes[0], target.nodes[1:])
 
 
 def test_a_foreign_table_of_our_name_is_refused_and_left_alone(net: Network, target: Target) -> None:

@@ -114,3 +114,28 @@ def test_the_command_tells_where_its_services_are_and_takes_all_away_when_it_is_
         assert command.wait(30) == 0
     with pytest.raises(Unreachable):
         proxy.call(state, {"do": "hello"})
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["ended", "killed"])
+def test_a_lab_on_loopback_whose_command_is_gone_is_taken_down(number: signal.Signals, state: Path) -> None:
+    def engine(*words: str) -> list[str]:
+        return [sys.executable, "-m", "engine", "lab", *words, "--state", str(state)]
+
+    def said(*words: str) -> str:
+        return subprocess.run(engine(*words), cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    with subprocess.Popen(
+        engine("up", "etcd", "--links"), cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as command:
+        assert command.stdout
+        while "until Ctrl-C" not in (line := command.stdout.readline()):
+            assert line
+        assert said("list") == "etcd: etcd on loopback, behind links\n"
+        command.send_signal(number)
+        command.wait(60)
+    if number == signal.SIGTERM:
+        assert said("down") == "No lab is up.\n"
+    else:
+        assert "its command was killed" in said("list")
+        assert said("down") == "etcd: gone\n"
+    assert said("list") == "No lab is up.\n"
