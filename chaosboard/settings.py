@@ -4,6 +4,8 @@ import os
 import secrets
 from pathlib import Path
 
+from celery.schedules import crontab
+
 from chaosboard.where import BASE_DIR, STATE, env
 
 
@@ -52,6 +54,7 @@ INSTALLED_APPS = [
     "apps.monitors",
     "apps.histories",
     "apps.reports",
+    "apps.weekly",
     "apps.live",
     "chaosboard",
 ]
@@ -171,6 +174,12 @@ TIME_ZONE = env.str("TIME_ZONE", default="UTC")
 LANGUAGE_CODE = "en-gb"
 USE_I18N = False
 
+# The weekly summary: written to the log, unless EMAIL_URL says who carries it (smtp+tls://user:password@host:587)
+CHAOSBOARD_URL = env.str("CHAOSBOARD_URL", default="http://localhost:8000")  # as the links in mails have it
+vars().update(env.email_url("EMAIL_URL", default="consolemail://"))
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.str("EMAIL_FROM", default="chaosboard@localhost")
+
 # Messages between processes. Without Redis the board still shows, halts and heals.
 REDIS_URL = _redis_url(CHAOSBOARD_STATE)
 
@@ -188,7 +197,11 @@ CELERY_TASK_ACKS_LATE = False  # a run is claimed in its table; a second deliver
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TASK_DEFAULT_QUEUE = "control"
-CELERY_TASK_ROUTES = {"runs.execute": {"queue": "runs"}, "histories.judge": {"queue": "runs"}}
+CELERY_TASK_ROUTES = {
+    "runs.execute": {"queue": "runs"},
+    "runs.judge_again": {"queue": "runs"},
+    "histories.judge": {"queue": "runs"},
+}
 CELERY_TIMEZONE = "UTC"
 CELERY_BEAT_SCHEDULE_FILENAME = str(CHAOSBOARD_STATE / "beat")
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
@@ -197,7 +210,9 @@ CELERY_BEAT_SCHEDULE = {
     "runs": {"task": "runs.tick", "schedule": 1.0, "options": {"expires": 5}},
     "schedules": {"task": "schedules.tick", "schedule": 1.0, "options": {"expires": 5}},
     "histories": {"task": "histories.tick", "schedule": 2.0, "options": {"expires": 5}},
-    "monitors": {"task": "monitors.tick", "schedule": 5.0, "options": {"expires": 5}},
+    "retention": {"task": "runs.sweep", "schedule": crontab(hour=3, minute=30), "options": {"expires": 3600}},
+    "weekly": {"task": "weekly.tick", "schedule": 300.0, "options": {"expires": 300}},
+    "monitors": {"task": "monitors.tick", "schedule": 1.0, "options": {"expires": 3}},
 }
 
 LOGGING = {

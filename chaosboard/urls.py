@@ -6,12 +6,15 @@ from chaosboard.api import api
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("map/", views.world_map, name="map"),
+    path("demo/", views.start_demo, name="start_demo"),
     path("", include("apps.accounts.urls")),
     path("", include("apps.reports.urls")),
     path("services/", include("apps.targets.urls")),
     path("experiments/", include("apps.experiments.urls")),
     path("histories/", include("apps.histories.urls")),
     path("schedules/", include("apps.schedules.urls")),
+    path("weekly/", include("apps.weekly.urls")),
     path("api/v1/", api.urls),
     path("healthz", login_not_required(views.healthz), name="healthz"),
     path("readyz", login_not_required(views.readyz), name="readyz"),

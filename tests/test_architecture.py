@@ -20,6 +20,7 @@ APPS = {
     "experiments": {"targets"},
     "targets": set(),
     "accounts": set(),
+    "weekly": {"runs", "targets"},
     "live": set(),
     "parameters": set(),
 }

@@ -2,7 +2,8 @@
 
 from django.urls import path
 
-from apps.reports import views
+from apps.reports import bulk_export, views
+from apps.reports import review_views as review
 from apps.runs.urls import app_name
 from apps.runs.urls import urlpatterns as runs
 
@@ -12,5 +13,9 @@ urlpatterns = [
     *runs,
     path("runs/<int:pk>/report/", views.report, name="report"),
     path("runs/<int:pk>/violation/", views.violation, name="violation"),
+    path("runs/compare/", review.compare, name="compare"),
+    path("runs/export/", bulk_export.export, name="export"),
+    path("experiments/<int:pk>/trend/", review.experiment_trend, name="experiment_trend"),
+    path("services/<int:pk>/trend/", review.service_trend, name="service_trend"),
     path("runs/<int:pk>/report.json", views.report_json, name="report_json"),
 ]

@@ -34,6 +34,10 @@ class Run(models.Model):
     heartbeat_at = models.DateTimeField(null=True)
     worker = models.CharField(max_length=200, blank=True, help_text="who holds the run, and by which claim")
     result = models.JSONField(null=True)
+    archived = models.BooleanField(default=False, help_text="hidden from lists; its report stays")
+    target_version = models.CharField(
+        max_length=100, blank=True, help_text="of the target, as whoever asked for the run named it"
+    )
 
     class Meta:
         ordering = ["-id"]
@@ -41,6 +45,11 @@ class Run(models.Model):
             models.UniqueConstraint(
                 fields=["target"], condition=Q(state="running"), name="one_hurt_at_a_time"
             ),
+        ]
+        indexes = [
+            models.Index(fields=["verdict", "id"], name="runs_by_verdict"),
+            models.Index(fields=["created_at", "id"], name="runs_by_time"),
+            models.Index(fields=["requested_by", "id"], name="runs_by_person"),
         ]
 
     def __str__(self) -> str:
@@ -121,3 +130,86 @@ class Halt(models.Model):
 
     def __str__(self) -> str:
         return f"halted by {self.by}: {self.reason}"
+
+
+class Label(models.Model):
+    """One word by which runs are found: a tag that a person gave, or a kind of fault that was planned."""
+
+    class Sort(models.TextChoices):
+        TAG = "tag"
+        FAULT = "fault"
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="labels")
+    sort = models.CharField(max_length=5, choices=Sort)
+    name = models.CharField(max_length=50)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["sort", "name", "run"], name="one_label_of_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Figures(models.Model):
+    """The figures of a run that is over, in a narrow row: trends read thousands of them. Times in seconds."""
+
+    run = models.OneToOneField(Run, models.CASCADE, primary_key=True, related_name="figures")
+    experiment = models.ForeignKey("experiments.Experiment", models.CASCADE, related_name="+")
+    target = models.ForeignKey("targets.Target", models.CASCADE, related_name="+")
+    at = models.DateTimeField(help_text="when the run began")
+    version = models.PositiveIntegerField(help_text="of the experiment")
+    target_version = models.CharField(max_length=100, blank=True)
+    target_print = models.CharField(max_length=12, help_text="changes when the registered target does")
+    verdict = models.CharField(max_length=10)
+    ending = models.CharField(max_length=10)
+    detect = models.FloatField(null=True)
+    recover = models.FloatField(null=True, help_text="from injected")
+    recover_healed = models.FloatField(null=True)
+    uncertainty = models.FloatField(null=True)
+    broken = models.BooleanField(default=False, help_text="whether a reading was out of tolerance")
+    availability = models.FloatField(null=True)
+    readings = models.PositiveIntegerField(default=0, help_text="that the availability is a share of")
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["experiment", "run"], name="figures_of_experiment"),
+            models.Index(fields=["target", "run"], name="figures_of_target"),
+            models.Index(fields=["at"], name="figures_by_time"),
+        ]
+
+    def __str__(self) -> str:
+        return f"figures of run {self.run_id}"
+
+
+class Judgement(models.Model):
+    """What a run was judged to be before it was judged again."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="judgements")
+    at = models.DateTimeField(default=timezone.now, help_text="when it was replaced")
+    by = models.CharField(max_length=150)
+    verdict = models.CharField(max_length=10)
+    headline = models.TextField(blank=True)
+    result = models.JSONField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"run {self.run_id} was {self.verdict} until {self.at:%Y-%m-%d %H:%M}"
+
+
+class Retention(models.Model):
+    """Which runs are kept. One row; without it everything is kept for ever."""
+
+    keep_last = models.PositiveIntegerField(null=True, blank=True, help_text="of each experiment")
+    keep_days = models.PositiveIntegerField(null=True, blank=True)
+    keep_tagged = models.BooleanField(default=True)
+    keep_violated = models.BooleanField(default=True)
+    changed_by = models.CharField(max_length=150, blank=True)
+    changed_at = models.DateTimeField(auto_now=True)
+    swept_at = models.DateTimeField(null=True)
+    swept = models.PositiveIntegerField(default=0, help_text="runs that the last sweep deleted")
+
+    def __str__(self) -> str:
+        return f"keep {self.keep_last or 'all'} of each experiment, {self.keep_days or 'all'} days"

@@ -5,7 +5,7 @@ from typing import Any
 
 from django.db import transaction
 
-from apps.runs import carrying, mirror, transitions
+from apps.runs import carrying, figures, mirror, transitions
 from apps.runs.execution import execute, reap
 from apps.runs.halting import halt, halted, name_of, reconcile, resume
 from apps.runs.mirror import hurt_now
@@ -20,7 +20,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def request_run(experiment: Any, *, by: object = "", trigger: str = "hand") -> Run:
+def request_run(experiment: Any, *, by: object = "", trigger: str = "hand", target_version: str = "") -> Run:
     """Stores a run of the experiment's newest version; a worker begins it when its target is free.
 
     Raises Refused while everything is halted, BadInput where the document no longer fits.
@@ -31,7 +31,7 @@ def request_run(experiment: Any, *, by: object = "", trigger: str = "hand") -> R
     version = experiment.current
     if version is None:
         raise Refused(f"{experiment.name} has no version.", "Save it first.")
-    version.to_engine()
+    definition = version.to_engine()
     with transaction.atomic():
         run = Run.objects.create(
             version=version,
@@ -39,7 +39,9 @@ def request_run(experiment: Any, *, by: object = "", trigger: str = "hand") -> R
             target_document=experiment.target.to_engine().to_dict(),
             requested_by=name_of(by),
             trigger=trigger,
+            target_version=target_version,
         )
+        figures.label_faults(run, definition)
         transaction.on_commit(partial(enqueue, run.pk))
     return run
 

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.live.publish import publish
-from apps.runs import mirror
+from apps.runs import figures, mirror
 from apps.runs.models import Event, Run
 from apps.runs.queueing import enqueue_next
 from engine.events import Event as Reported
@@ -87,17 +87,19 @@ def finish(run: Run, result: dict[str, Any], events: Iterable[Reported] = ()) ->
     """The last events and the result in one step, then the next run of this target. Raises Lost."""
     ending = result.get("ending")
     events = list(events)
-    store(
-        run,
-        events,
-        state=Run.State.DONE,
-        phase="done",
-        verdict=result.get("verdict", "unknown"),
-        ending=ending if ending in ENDINGS else "finished",
-        headline=result.get("headline", ""),
-        result=result,
-        finished_at=timezone.now(),
-    )
+    with transaction.atomic():
+        store(
+            run,
+            events,
+            state=Run.State.DONE,
+            phase="done",
+            verdict=result.get("verdict", "unknown"),
+            ending=ending if ending in ENDINGS else "finished",
+            headline=result.get("headline", ""),
+            result=result,
+            finished_at=timezone.now(),
+        )
+        figures.store(run, result)
     tell(run, events)
     enqueue_next(run.target_id)
 

@@ -2,11 +2,16 @@
 
 from django.urls import path
 
+from apps.runs import review_views as review
 from apps.runs import views
 
 app_name = "runs"
 urlpatterns = [
-    path("runs/", views.index, name="list"),
+    path("runs/", review.index, name="list"),
+    path("runs/act/", review.act, name="act"),
+    path("runs/keeping/", review.keeping, name="keeping"),
+    path("runs/<int:pk>/judgements/", review.judgements, name="judgements"),
+    path("runs/<int:pk>/judge/", review.judge_again, name="judge_again"),
     path("runs/<int:pk>/", views.detail, name="detail"),
     path("runs/<int:pk>/stream/", views.stream, name="stream"),
     path("runs/<int:pk>/abort/", views.abort, name="abort"),

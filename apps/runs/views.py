@@ -1,7 +1,6 @@
 from typing import Any
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import aget_object_or_404, get_object_or_404, redirect, render
@@ -18,12 +17,6 @@ from engine.errors import EngineError
 from engine.undo import LEASE
 
 ALL = Run.objects.select_related("version__experiment", "target")
-
-
-@require_GET
-def index(request: HttpRequest) -> HttpResponse:
-    page = Paginator(ALL.defer("result", "target_document"), 50).get_page(request.GET.get("page"))
-    return render(request, "runs/list.html", {"runs": page.object_list, "page": page})
 
 
 @require_GET

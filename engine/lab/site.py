@@ -7,16 +7,18 @@ from pathlib import Path
 
 from engine import ports
 from engine.lab import CannotRun
+from engine.lab.links import Links
 from engine.lab.places import Place
 
 
 @dataclass(frozen=True)
 class Site:
-    """`preferred` are ports to be taken on loopback where all of them are free."""
+    """`preferred` are ports to be taken on loopback where all of them are free; `links` are made as they are needed."""
 
     directory: Path
     places: tuple[Place, ...]
     preferred: tuple[int, ...] = ()
+    links: Links | None = None
 
     @property
     def hosts(self) -> list[str]:
@@ -37,6 +39,14 @@ class Site:
             if all(ports.free(row[0] + beyond) for row in found):
                 return found
         raise CannotRun("too few ports are free")
+
+    def reach(self, one: str, other: str, address: str) -> str:
+        """The address at which member `one` reaches `address` of member `other`."""
+        return self.links.reach(one, other, address) if self.links else address
+
+    def door(self, name: str, address: str) -> str:
+        """The address at which everybody reaches `address` of the node `name`."""
+        return self.links.door(name, address) if self.links else address
 
     def clear(self, *names: str) -> Path:
         """A path inside this directory at which there is nothing."""

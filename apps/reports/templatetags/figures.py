@@ -51,6 +51,22 @@ def seconds(value: float | None) -> str:
 
 
 @register.filter
+def signed(value: float | None) -> str:
+    """A difference of times: 0.13 -> "+130 ms"."""
+    return seconds(value) if value is None or value <= 0 else f"+{seconds(value)}"
+
+
+@register.filter
+def points(value: float | None) -> str:
+    """A difference of shares: 0.0123 -> "+1.23 points"."""
+    if value is None:
+        return NOTHING
+    size = f"{abs(value) * 100:.2f}"
+    sign = "" if size == "0.00" else "+" if value > 0 else "−"
+    return f"{sign}{size} points"
+
+
+@register.filter
 def moment(value: float | None) -> str:
     """A time since the start of a run: 12.3 -> "0:12.3"."""
     if value is None:

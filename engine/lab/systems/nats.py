@@ -10,6 +10,7 @@ from engine.lab.server import Server
 from engine.lab.site import Site
 from engine.lab.systems import System
 from engine.parameters import param
+from engine.target import split_address
 
 if TYPE_CHECKING:
     from engine.lab.cluster import Cluster
@@ -39,16 +40,19 @@ class Nats(System):
     kinds: ClassVar[Mapping[str, str]] = {"": "nats"}
     needs: ClassVar[tuple[Program, ...]] = (NATS,)
 
+    linked: ClassVar[str] = "each pair of servers, and clients and each server"
+
     nodes: int = param(3, help="how many nodes; it needs three to keep anything", least=3, most=9)
 
     def lay_out(self, site: Site) -> list[Server]:
         binary, rows = NATS.get(), self._rows(site)
         return [
             Server(
-                row[0], f"{row[1].host}:{row[2]}", site.directory, row[1],
-                (binary, "-c", self._configure(site, row, rows)),
+                name, site.door(name, f"{place.host}:{port}"), site.directory, place,
+                (binary, "-c", self._configure(site, (name, place, port, route), rows)),
+                behind=f"{place.host}:{port}",
             )
-            for row in rows
+            for name, place, port, route in rows
         ]  # fmt: skip
 
     def _rows(self, site: Site) -> list[Row]:
@@ -61,9 +65,9 @@ class Nats(System):
     def _configure(self, site: Site, row: Row, rows: list[Row]) -> str:
         name, place, port, route = row
         others = ", ".join(
-            f'"nats://{other.host}:{number}"'
-            for _, other, _, number in rows
-            if number != route or other != place
+            f'"nats://{site.reach(name, other, f"{at.host}:{number}")}"'
+            for other, at, _, number in rows
+            if other != name
         )
         folder = site.fresh(f"{name}.data")
         file = site.directory / f"{name}.conf"
@@ -82,7 +86,8 @@ class Nats(System):
 
 
 def _jetstream(node: Server) -> dict[str, Any]:
-    url = f"http://{node.host}:{node.port + MONITOR}"
+    host, port = split_address(node.behind)
+    url = f"http://{host}:{port + MONITOR}"
     try:
         if httpx.get(f"{url}/healthz", timeout=1.0, trust_env=False).status_code != 200:
             return {}
