@@ -35,6 +35,7 @@ test: $(TOOLS)
 	@.ci/package nginx-light nginx 'the lab'
 	@.ci/package zookeeper /usr/share/java/zookeeper.jar 'the lab'
 	@.ci/package ceph-mon ceph-mon 'the lab'
+	@.ci/package python3-rados /usr/share/doc/python3-rados 'workloads on Ceph monitors'
 	@.ci/package rabbitmq-server rabbitmq-server 'the lab'
 	@.ci/package mariadb-server mariadbd 'the lab'
 	@.ci/package poppler-utils pdftotext 'the tests of reports, which read the PDF'

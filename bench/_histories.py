@@ -139,7 +139,7 @@ def list_append(count: int, clients: int = 20, wrong: bool = False) -> Columns:
     alive, fresh = list(lists), len(lists)
     asked, answered = [], []
     for _ in range(count):
-        steps = []
+        steps: list[Any] = []
         for _ in range(choose.randrange(1, 5)):
             place = choose.randrange(10)
             key = alive[place]
@@ -156,9 +156,8 @@ def list_append(count: int, clients: int = 20, wrong: bool = False) -> Columns:
         asked.append([[f, k, None if f == "r" else v] for f, k, v in steps])
         answered.append(steps)
     if wrong:
-        reads = [s for steps in answered[count // 2 :] for s in steps if s[0] == "r" and len(s[2]) > 4]
-        reads[0][2].pop()
-        reads[0][2].pop()
+        reads = [s for steps in answered[count // 2 :] for s in steps if s[0] == "r" and len(s[2]) > 12]
+        del reads[0][2][4:]  # so old that it was certainly over
     values = Table()
     codes = values.codes(asked), values.codes(answered)
     nothing = np.zeros(count, np.int64)

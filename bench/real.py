@@ -6,6 +6,7 @@ is. WORDs choose the trials whose line has them all. The reports are kept where 
 """
 
 import os
+import signal
 import sys
 import tempfile
 import time
@@ -189,6 +190,7 @@ def group(system: str, apart: bool, chosen: Iterable[Trial], directory: Path, fi
 
 def main(words: list[str]) -> int:
     network.alone("bench.real")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that no system is left running
     directory = Path(tempfile.mkdtemp(prefix="bench-real-"))
     directory.chmod(0o755)
     os.environ["CHAOSBOARD_STATE"] = str(directory)

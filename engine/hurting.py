@@ -82,11 +82,18 @@ class Hurting:
             if hurt.state == "planned" and now_ns() >= start and not self._earlier(hurt):
                 hurt.ends = (now_ns() if hurt.waited else start) + int(hurt.seconds * 1e9)
                 self._begin(hurt)
+                hurt.ends = self._end_of(hurt, since)
             elif hurt.state == "active" and now_ns() >= hurt.ends:
                 self._heal(hurt)
             elif hurt.state == "injecting" and now_ns() >= hurt.ends:
                 hurt.over = True
         self.watch_over()
+
+    def _end_of(self, hurt: Hurt, since: int) -> int:
+        """It lasts as long as it was asked to from its injection on, but not into the time of another one:
+        looking at what is about to be hurt takes long where a machine is busy."""
+        others = [since + int(one.start * 1e9) for one in self.hurts if one.state == "planned"]
+        return max(hurt.ends, min([(hurt.injected_at or 0) + int(hurt.seconds * 1e9), *others]))
 
     def _earlier(self, hurt: Hurt) -> bool:
         """Whether an earlier time of the same step is not healed yet: then this one waits for it."""

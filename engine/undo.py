@@ -101,7 +101,8 @@ def prepare(
     if name != "link" and (why := driver.refusal(node)):
         raise Refused(why)
     _refuse_second(state, node, fault, run, step, together)
-    now = time.time()
+    captured = {} if isinstance(driver, Carrier) else fault.capture_among(driver, node, peers)
+    now = time.time()  # what was looked at may have taken its time
     record = UndoRecord(
         id=id or uuid.uuid4().hex,
         run=run,
@@ -110,7 +111,7 @@ def prepare(
         params=dump(fault),
         node={**node.to_dict(), "kind": node.kind},
         driver=name,
-        captured={} if isinstance(driver, Carrier) else fault.capture_among(driver, node, peers),
+        captured=captured,
         line=fault.line_among(node, peers),
         state="injecting",
         injected_at=now,

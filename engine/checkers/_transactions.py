@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, compress
-from operator import eq, getitem, itemgetter
+from operator import eq, getitem
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ Bools = NDArray[np.bool_]
 CHUNK = 1 << 12  # transactions that are taken apart at once, so that they stay in the cache
 LISTS = {list, tuple}
 NESTED = {list, dict, tuple}
+OTHER = bytes((1, 0)) + bytes(254)  # reads for writes, and writes for reads
 
 
 @dataclass
@@ -112,7 +113,7 @@ class _Apart:
     """Takes transactions apart, some at a time."""
 
     def __init__(self, writes: str, lists: bool, ok: Bools) -> None:
-        self._writes, self._lists, self._ok = writes, lists, ok
+        self._does, self._lists, self._ok = {"r": 0, writes: 1}, lists, ok
         self.keys, self.values = Table(), Table()
         self._keys, self._values = _Coded(self.keys), _Coded(self.values)
         self._txn: list[Ints] = []
@@ -126,34 +127,41 @@ class _Apart:
         flat = list(chain.from_iterable(given))
         if not set(map(type, flat)) <= LISTS or not set(map(len, flat)) <= {3}:
             return False
-        f, key, value = (list(map(itemgetter(i), flat)) for i in range(3))
-        kinds = set(map(type, key))
-        if not set(map(type, f)) <= {str} or not set(f) <= {"r", self._writes} or kinds & NESTED:
-            return False
-        write = np.fromiter(map("r".__ne__, f), bool, len(f))
-        if not self._fit(write, value):
+        words = list(chain.from_iterable(flat))
+        try:
+            does = bytes(map(self._does.__getitem__, words[0::3]))
+        except (KeyError, TypeError):
             return False
         counts = np.fromiter(map(len, given), np.int64, len(given))
-        self._keep(np.repeat(np.arange(start, start + len(given)), counts), write, key, kinds, value)
-        return True
+        txn = np.repeat(np.arange(start, start + len(given)), counts)
+        return self._keep(txn, does, words[1::3], words[2::3])
 
-    def _fit(self, write: Bools, value: list[Any]) -> bool:
-        written = set(map(type, compress(value, write.tolist())))
-        read = set(map(type, compress(value, (~write).tolist())))
-        return not written & NESTED and (read <= {*LISTS, type(None)} if self._lists else not read & NESTED)
-
-    def _keep(self, txn: Ints, write: Bools, key: list[Any], kinds: set[type], value: list[Any]) -> None:
+    def _keep(self, txn: Ints, does: bytes, key: list[Any], value: list[Any]) -> bool:
+        """Without the reads of what has no answer; false where a key or a value is not what it must be."""
+        kinds = set(map(type, key))
+        written, read = list(compress(value, does)), list(compress(value, does.translate(OTHER)))
+        types = set(map(type, written))
+        if kinds & NESTED or types & NESTED or not self._may_be_read(set(map(type, read))):
+            return False
+        write = np.frombuffer(does, np.bool_)
         kept = write | self._ok[txn]
         if not kept.all():
-            key, value = (list(compress(column, kept.tolist())) for column in (key, value))
+            chosen = kept.tolist()
+            key, value = list(compress(key, chosen)), list(compress(value, chosen))
+            read = list(compress(read, kept[~write].tolist()))
             txn, write = txn[kept], write[kept]
         self._txn.append(txn)
         self._write.append(write)
         self._keys.add(key, kinds)
         if self._lists:
-            self._read += compress(value, (~write).tolist())
-            value = list(compress(value, write.tolist()))
-        self._values.add(value, set(map(type, value)))
+            self._read += read
+            self._values.add(written, types)
+        else:
+            self._values.add(value, set(map(type, value)))
+        return True
+
+    def _may_be_read(self, kinds: set[type]) -> bool:
+        return kinds <= {*LISTS, type(None)} if self._lists else not kinds & NESTED
 
     def put_together(self, c: Columns) -> Transactions:
         nothing = np.zeros(0, np.int64)

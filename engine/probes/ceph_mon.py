@@ -1,5 +1,7 @@
 import asyncio
+import contextlib
 import json
+import os
 import struct
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -57,20 +59,41 @@ class _Session(Session, Leads):
 
 def _socket_of(node: Node) -> str:
     """The admin socket of the process that listens where the node does; raises NotConnected."""
-    import psutil
-
     from engine import processes
     from engine.target import split_address
 
-    for pid in processes.listeners(split_address(node.upstream or node.address)[1]):
-        try:
-            sockets = psutil.Process(pid).net_connections("unix")
-        except psutil.Error:
-            continue
-        for path in (str(one.laddr) for one in sockets):
-            if path.endswith(".asok"):
-                return path
+    host, port = split_address(node.upstream or node.address)
+    for pid in processes.listeners(port) or _apart(host, port):
+        with contextlib.suppress(OSError):
+            for path in _listened(pid):
+                if path.endswith(".asok"):
+                    return path
     raise NotConnected(f"no admin socket of {node.name} is found on this host")
+
+
+def _apart(host: str, port: int) -> list[int]:
+    """The monitors that listen there in a network namespace of their own."""
+    import psutil
+
+    from engine.errors import EngineError
+    from engine.host import networks
+
+    found = []
+    for one in psutil.process_iter(["name"]):
+        with contextlib.suppress(OSError, EngineError):
+            if one.info["name"] == "ceph-mon" and networks.elsewhere(one.pid):
+                here = networks.addresses(f"/proc/{one.pid}/ns/net")
+                found += [one.pid] * (host in here and port in networks.listening([one.pid], one.pid))
+    return found
+
+
+def _listened(pid: int) -> list[str]:
+    """The paths of its Unix sockets, also of those in another network namespace."""
+    with os.scandir(f"/proc/{pid}/fd") as files:
+        own = {os.readlink(file.path) for file in files}
+    with open(f"/proc/{pid}/net/unix") as lines:
+        rows = [line.split() for line in lines]
+    return [row[7] for row in rows if len(row) > 7 and f"socket:[{row[6]}]" in own]
 
 
 async def _command(path: str, command: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Every workload on every system that can keep it: whole, it is what its checkers say that it must be."""
 
 import asyncio
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,8 +17,10 @@ from engine.consistency import there
 from engine.errors import BadInput
 from engine.history import History, read
 from engine.lab.cluster import Cluster
+from engine.lab.systems.ceph_mon import CephMon
 from engine.lab.systems.mariadb import Mariadb
 from engine.lab.systems.nats import Nats
+from engine.lab.systems.zookeeper import Zookeeper
 from engine.load import read as read_spec
 from engine.parameters import build, parameters
 from engine.samples import Outcome
@@ -178,6 +181,30 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 async def test_on_nats(name: str, tmp_path: Path, nats: Cluster) -> None:
     many = {} if name == "set" else {"keys": 50}
     assert_whole(name, await recorded(tmp_path, name, nats.document(), **many))
+
+
+@pytest.fixture(scope="module")
+def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    yield from running(Zookeeper(), tmp_path_factory.mktemp("zookeeper"))
+
+
+@pytest.mark.systems
+@pytest.mark.parametrize("name", sorted(CLIENTS.get("zookeeper").keeps))
+async def test_on_zookeeper(name: str, tmp_path: Path, zookeeper: Cluster) -> None:
+    many = {} if name == "set" else {"keys": 50}
+    assert_whole(name, await recorded(tmp_path, name, zookeeper.document(), **many))
+
+
+@pytest.fixture(scope="module")
+def ceph_mon() -> Iterator[Cluster]:
+    with tempfile.TemporaryDirectory(prefix="lab-", dir="/tmp") as folder:  # short: sockets are made in it
+        yield from running(CephMon(), Path(folder))
+
+
+@pytest.mark.systems
+@pytest.mark.parametrize("name", sorted(CLIENTS.get("ceph-mon").keeps))
+async def test_on_ceph_monitors(name: str, tmp_path: Path, ceph_mon: Cluster) -> None:
+    assert_whole(name, await recorded(tmp_path, name, ceph_mon.document(), operations=60))
 
 
 @pytest.fixture(scope="module")
