@@ -19,7 +19,7 @@ def wish(django_user_model) -> Wish:
     return Wish.objects.create(user=user, wanted=True, address=user.email)
 
 
-def tested(experiment, at: datetime, **row) -> Figures:
+def ran(experiment, at: datetime, **row) -> Figures:
     run = factories.run(experiment, state="done")
     values = {
         "verdict": "held",
@@ -83,9 +83,9 @@ def test_the_mail_tells_what_was_tested_got_worse_and_is_untested(wish: Wish) ->
     experiment = factories.experiment()
     factories.target("billing")
     for days in (10, 20):
-        tested(experiment, MONDAY - timedelta(days=days))
-    bad = tested(experiment, MONDAY - timedelta(days=1), verdict="violated", recover=4.0, availability=0.9)
-    tested(experiment, MONDAY, verdict="violated")
+        ran(experiment, MONDAY - timedelta(days=days))
+    bad = ran(experiment, MONDAY - timedelta(days=1), verdict="violated", recover=4.0, availability=0.9)
+    ran(experiment, MONDAY, verdict="violated")
     services.tick(MONDAY)
     (sent,) = mail.outbox
     assert sent.subject == "[chaosboard] 1 run: 0 held, 1 violated, 1 got worse"
