@@ -5,11 +5,10 @@ ROUNDS. The peer of each is the page of the same filter counted and cut by OFFSE
 """
 
 import os
-import random
 import statistics
 import tempfile
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 RUNS = int(os.environ.get("RUNS", "100000"))
@@ -61,7 +60,6 @@ def _fill() -> None:
     from apps.runs.models import Figures, Label, Run
     from apps.targets.models import Environment, Target
 
-    dice = random.Random(7)
     environment = Environment.objects.create(name="default")
     targets = [
         Target.objects.create(name=f"service-{i}", kind="memory", environment=environment)
@@ -76,39 +74,52 @@ def _fill() -> None:
                 experiment=experiment, number=1, document={"name": name}, text=""
             )
         )
-    start = datetime(2026, 1, 1, tzinfo=UTC)
     document = {
         "nodes": [{"name": f"n{i}", "address": f"10.0.0.{i}:8080", "note": "x" * 80} for i in range(5)]
     }
     result = {"recovery": {"availability": 0.99}, "phases": ["x" * 60] * 40}
-    runs, labels, figures = [], [], []
-    for pk in range(1, RUNS + 1):
-        version = versions[-1] if pk in (10, 20) else versions[pk % EXPERIMENTS]
-        verdict = dice.choices(("held", "violated", "unknown"), (90, 7, 3))[0]
-        at = start + timedelta(minutes=pk * 4)
-        runs.append(
-            Run(
-                pk=pk, version=version, target=version.experiment.target, target_document=document, state="done",
-                verdict=verdict, ending="finished", created_at=at, started_at=at, finished_at=at,
-                headline=f"it was steady again {dice.random():.2f} s after it" + (" unheard" if pk == 777 else ""),
-                requested_by=dice.choice(("ada", "grace", "ci")), result=result,
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    first = Run.objects.create(
+        pk=1, version=versions[-1], target=targets[0], target_document=document, state="done", verdict="held",
+        ending="finished", created_at=at, started_at=at, finished_at=at, headline="unheard", result=result,
+        requested_by="ada",
+    )  # fmt: skip
+    Label.objects.create(run=first, sort="fault", name="disk-fill")
+    Label.objects.create(run=first, sort="tag", name="once")
+    Figures.objects.create(
+        run=first, experiment=versions[-1].experiment, target=targets[0], at=at, version=1, target_print="x",
+        verdict="held", ending="finished", recover=1.0, uncertainty=0.1, detect=0.1, availability=0.99, broken=True,
+    )  # fmt: skip
+    _copy()
+
+
+def _copy() -> None:
+    """Run 1 again and again, inside the database, with other experiments, verdicts, people, times and labels."""
+    from django.db import connection
+
+    numbers = f"WITH RECURSIVE c(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM c WHERE n < {RUNS}) "
+    version = f"n % {EXPERIMENTS} + 1"
+    moment = "strftime('%Y-%m-%d %H:%M:%S', 1767225600 + n * 240, 'unixepoch')"
+    mixed = "(n * 7919 % 1009)"  # a prime's multiples: the same every time, without a pattern that an index would love
+    verdict = f"CASE WHEN {mixed} < 70 THEN 'violated' WHEN {mixed} < 100 THEN 'unknown' ELSE 'held' END"
+    changed = {
+        "id": "n", "run_id": "n", "version_id": version, "experiment_id": version, "verdict": verdict,
+        "target_id": f"(n % {EXPERIMENTS}) % {SERVICES} + 1", "created_at": moment, "started_at": moment,
+        "finished_at": moment, "at": moment, "headline": "'it was steady again ' || n || ' ms after it'",
+        "requested_by": "CASE n % 3 WHEN 0 THEN 'ada' WHEN 1 THEN 'grace' ELSE 'ci' END",
+    }  # fmt: skip
+    with connection.cursor() as cursor:
+        for table in ("runs_run", "runs_figures"):
+            columns = [c.name for c in connection.introspection.get_table_description(cursor, table)]
+            values = [changed.get(c, f't."{c}"') if c != "version" else "1" for c in columns]
+            listed = ", ".join(f'"{c}"' for c in columns)
+            cursor.execute(
+                f"{numbers} INSERT INTO {table} ({listed}) SELECT {', '.join(values)} FROM c, {table} t"
             )
-        )  # fmt: skip
-        kinds = ["disk-fill"] if pk == 99 else [dice.choice(("kill", "pause", "latency"))]
-        labels += [Label(run_id=pk, sort="fault", name=kind) for kind in kinds]
-        labels += [Label(run_id=pk, sort="tag", name="release")] if pk % 20 == 0 else []
-        labels += [Label(run_id=pk, sort="tag", name="once")] if pk == 5 else []
-        figures.append(
-            Figures(
-                run_id=pk, experiment=version.experiment, target=version.experiment.target, at=at, version=1,
-                target_print="x", verdict=verdict, ending="finished", recover=dice.random(), uncertainty=0.1,
-                detect=0.1, availability=0.99, broken=True,
-            )
-        )  # fmt: skip
-        if len(runs) == 5000 or pk == RUNS:
-            for model, rows in ((Run, runs), (Label, labels), (Figures, figures)):
-                model.objects.bulk_create(rows, batch_size=500)
-            runs, labels, figures = [], [], []
+        fault = f"CASE {mixed} % 3 WHEN 0 THEN 'kill' WHEN 1 THEN 'pause' ELSE 'latency' END"
+        into = "INSERT INTO runs_label (run_id, sort, name)"
+        cursor.execute(f"{numbers} {into} SELECT n, 'fault', {fault} FROM c")
+        cursor.execute(f"{numbers} {into} SELECT n, 'tag', 'release' FROM c WHERE n % 20 = 0")
 
 
 def _measure() -> None:
