@@ -30,6 +30,13 @@ test: $(TOOLS)
 	@.ci/package curl curl 'the tests of the link proxy'
 	@.ci/package libnftables1 /usr/lib/$$(uname -m)-linux-gnu/libnftables.so.1 'the tests of the kernel driver'
 	@.ci/package iproute2 ip 'the tests of the kernel driver'
+	@.ci/package etcd-server etcd 'the lab'
+	@.ci/package haproxy haproxy 'the lab'
+	@.ci/package nginx-light nginx 'the lab'
+	@.ci/package zookeeper /usr/share/java/zookeeper.jar 'the lab'
+	@.ci/package ceph-mon ceph-mon 'the lab'
+	@.ci/package rabbitmq-server rabbitmq-server 'the lab'
+	@.ci/package mariadb-server mariadbd 'the lab'
 	@.ci/npm tests/clients
 	@BIN=$(BIN) .ci/test $(TESTS)
 

@@ -5,26 +5,35 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.urls import reverse
 from django.utils import timezone
 
-from apps.experiments.models import Experiment
-from apps.runs.models import Injection, Run
+from apps.live.relay import Relay
+from apps.monitors import uptime
+from apps.reports import trials
+from apps.reports.resilience import Trial
+from apps.runs.models import Run
 from apps.schedules import cron
-from apps.schedules.models import Schedule, Slot
+from apps.schedules.models import Schedule
 from apps.targets.models import Target
+from chaosboard.needs import needs
+from engine.errors import EngineError
+from engine.plan import plan
 
 RUNS = Run.objects.select_related("version__experiment", "target").defer("result", "target_document")
-RECENT = timedelta(days=1)
+TREND = 90  # days
 
 
 def context() -> dict[str, Any]:
-    services = _services()
+    targets = _targets()
+    found = trials.trials_of([target.pk for target in targets])
+    services = _services(targets, found)
     return {
         "services": services,
-        "running": RUNS.exclude(state=Run.State.DONE).order_by("created_at"),
+        "running": [_running(run) for run in RUNS.exclude(state=Run.State.DONE).order_by("created_at")],
         "upcoming": _upcoming(),
-        "needs": _needs(services),
+        "needs": needs(services),
+        "trend": _trend(targets, found),
+        "trend_days": TREND,
     }
 
 
@@ -33,87 +42,96 @@ def _last_done(**by: Any) -> Subquery:
     return Subquery(done.values("pk")[:1])
 
 
-def _services() -> list[dict[str, Any]]:
-    targets = list(
+def _targets() -> list[Target]:
+    return list(
         Target.objects.select_related("environment")
-        .prefetch_related("nodes")
+        .prefetch_related("nodes", "depends_on")
         .annotate(last=_last_done(target=OuterRef("pk")))
     )
-    last = [target.last for target in targets if target.last]
-    runs = RUNS.in_bulk(last)
-    recoveries = dict(Run.objects.filter(pk__in=last).values_list("pk", "result__recovery"))
+
+
+def _services(targets: list[Target], found: dict[int, list[Trial]]) -> list[dict[str, Any]]:
+    runs = RUNS.in_bulk([target.last for target in targets if target.last])
+    seen, scores = uptime.seen(targets), trials.scores(targets)
     return [
         {
             "target": target,
             "nodes": list(target.nodes.all()),
-            "uptime": target.uptime,
+            "seen": seen[target.pk],
+            "uptime": seen[target.pk].day.share,
             "last_run": runs.get(target.last),
-            "recovers_in": (recoveries.get(target.last) or {}).get("time_to_recover_from_injected"),
+            "score": scores[target.pk],
+            **_recovers(found.get(target.pk, [])),
         }
         for target in targets
     ]
 
 
+def _recovers(found: list[Trial]) -> dict[str, Any]:
+    """How long it took last, or in words why there is no such time."""
+    if not found:
+        return {"recovers_in": None, "recovers": "never tested"}
+    newest = found[0]
+    if newest.recovered_in is not None:
+        return {"recovers_in": newest.recovered_in, "recovers": ""}
+    words = {True: "no outage", False: "did not", None: "unknown"}
+    return {"recovers_in": None, "recovers": words[newest.recovers]}
+
+
+def _running(run: Run) -> dict[str, Any]:
+    """A run that waits or runs, with how far it is in its plan."""
+    found: dict[str, Any] = {"run": run, "watching": Relay.watching(run.channel)}
+    if not run.started_at:
+        return found
+    try:
+        planned = plan(run.version.to_engine(), run.target.to_engine(), str(run.pk)).to_dict()
+    except EngineError:  # the service was changed since it was asked for
+        return found
+    total = planned["duration"] or 1.0
+    passed = min((timezone.now() - run.started_at).total_seconds(), total)
+    faults = [
+        {"from": _share(step["start"], total), "wide": _share(step["end"] - step["start"], total)}
+        for step in planned["steps"]
+    ]
+    return {**found, "passed": passed, "total": total, "done": _share(passed, total), "faults": faults}
+
+
+def _share(part: float, whole: float) -> float:
+    return round(100 * part / whole, 2)
+
+
 def _upcoming(count: int = 5) -> list[dict[str, Any]]:
     now = timezone.now()
     found = []
-    for schedule in Schedule.objects.filter(enabled=True).select_related("experiment"):
+    schedules = Schedule.objects.filter(enabled=True).select_related("experiment__target__environment")
+    for schedule in schedules:
         for time in cron.following(schedule.cron, schedule.timezone, now, 2):
-            found.append({"when": time.astimezone(ZoneInfo("UTC")), "experiment": schedule.experiment})
+            found.append(
+                {
+                    "when": time.astimezone(ZoneInfo("UTC")),
+                    "experiment": schedule.experiment,
+                    "target": schedule.experiment.target,
+                    "zone": schedule.timezone,
+                }
+            )
     return sorted(found, key=lambda item: item["when"])[:count]
 
 
-def _needs(services: list[dict[str, Any]]) -> list[dict[str, str]]:
-    return [*_left_behind(), *_down(services), *_violated(), *_not_started()]
-
-
-def _left_behind() -> list[dict[str, str]]:
-    rows = Injection.objects.filter(state__in=("stuck", "unverified")).select_related("run__target")
-    return [
-        {
-            "text": f"{row.run.target.name}: {row.line} is {row.state}. {row.text}".strip(),
-            "url": reverse("runs:detail", args=[row.run_id]),
-        }
-        for row in rows[:10]
-    ]
-
-
-def _down(services: list[dict[str, Any]]) -> list[dict[str, str]]:
-    """Nodes that do not answer, unless chaosboard is the one who hurts them."""
-    hurt = set(Injection.objects.filter(state__in=Injection.HURTING).values_list("run__target", flat=True))
-    found = []
-    for row in services:
-        down = [node for node in row["nodes"] if node.up is False]
-        if down and row["target"].pk not in hurt:
-            named = ", ".join(node.name for node in down[:4])
-            verb = "does" if len(down) == 1 else "do"
-            text = f"{row['target'].name}: {named} {verb} not answer: {down[0].answer}"
-            found.append({"text": text, "url": reverse("targets:detail", args=[row["target"].pk])})
-    return found
-
-
-def _violated() -> list[dict[str, str]]:
-    experiments = Experiment.objects.filter(archived=False).annotate(
-        last=_last_done(version__experiment=OuterRef("pk"))
-    )
-    runs = RUNS.filter(pk__in=[e.last for e in experiments if e.last], verdict="violated")
-    return [
-        {"text": f"{run.name}: {run.headline or 'violated'}", "url": reverse("runs:report", args=[run.pk])}
-        for run in runs[:10]
-    ]
-
-
-def _not_started() -> list[dict[str, str]]:
-    slots = Slot.objects.filter(
-        state__in=(Slot.State.REFUSED, Slot.State.MISSED), fire_time__gt=timezone.now() - RECENT
-    ).select_related("schedule__experiment")
-    newest: dict[int, Slot] = {}
-    for slot in slots.order_by("fire_time"):
-        newest[slot.schedule_id] = slot
-    return [
-        {
-            "text": f"{slot.schedule.experiment.name} was not started at {slot.fire_time:%H:%M} UTC: {slot.reason}",
-            "url": reverse("schedules:list"),
-        }
-        for slot in list(newest.values())[:10]
-    ]
+def _trend(targets: list[Target], found: dict[int, list[Trial]]) -> list[dict[str, Any]]:
+    """By service: when its judged runs were, and how long each took to recover, in seconds."""
+    now, lines = timezone.now(), []
+    for target in targets:
+        known = [
+            t for t in reversed(found.get(target.pk, [])) if t.recovered_in is not None and t.age <= TREND
+        ]
+        if known:
+            at = [(now - timedelta(days=trial.age)).isoformat() for trial in known]
+            lines.append(
+                {
+                    "name": target.name,
+                    "x": at,
+                    "y": [t.recovered_in for t in known],
+                    "runs": [t.run for t in known],
+                }
+            )
+    return lines

@@ -212,7 +212,7 @@ CELERY_BEAT_SCHEDULE = {
     "histories": {"task": "histories.tick", "schedule": 2.0, "options": {"expires": 5}},
     "retention": {"task": "runs.sweep", "schedule": crontab(hour=3, minute=30), "options": {"expires": 3600}},
     "weekly": {"task": "weekly.tick", "schedule": 300.0, "options": {"expires": 300}},
-    "monitors": {"task": "monitors.tick", "schedule": 5.0, "options": {"expires": 5}},
+    "monitors": {"task": "monitors.tick", "schedule": 1.0, "options": {"expires": 3}},
 }
 
 LOGGING = {

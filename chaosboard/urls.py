@@ -6,6 +6,8 @@ from chaosboard.api import api
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("map/", views.world_map, name="map"),
+    path("demo/", views.start_demo, name="start_demo"),
     path("", include("apps.accounts.urls")),
     path("", include("apps.reports.urls")),
     path("services/", include("apps.targets.urls")),

@@ -1,17 +1,33 @@
 from typing import Any
 
+from django.conf import settings
+from django.contrib import messages
 from django.core.exceptions import DisallowedHost
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
 
+from chaosboard import demo, world
 from chaosboard.home import context
 
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
     return render(request, "home.html", context())
+
+
+@require_POST
+def start_demo(request: HttpRequest) -> HttpResponse:
+    """Asks the supervisor to start small systems of its own, to register and to hurt them."""
+    (settings.CHAOSBOARD_STATE / demo.ASKED).touch()
+    messages.success(request, "The demo is starting: its two clusters appear here within a minute.")
+    return redirect("home")
+
+
+@require_safe
+def world_map(request: HttpRequest) -> HttpResponse:
+    return render(request, "map.html", world.context())
 
 
 @require_safe

@@ -1,4 +1,4 @@
-"""The engine alone: `python -m engine run|check|heal|halt|resume|list|proxy|warden`."""
+"""The engine alone: `python -m engine run|check|heal|halt|resume|list|lab|proxy|warden`."""
 
 import argparse
 import getpass
@@ -14,6 +14,7 @@ from engine import text as words
 from engine.errors import BadInput, EngineError, Problem
 from engine.events import Event
 from engine.experiment import Experiment
+from engine.lab import command as lab
 from engine.verdict import Verdict
 
 BAD_INPUT = 3
@@ -66,6 +67,8 @@ def _parser() -> argparse.ArgumentParser:
     one = command("list", list_, "what there is, with parameters")
     one.add_argument("family", nargs="?", choices=sorted(catalogue.FAMILIES))
     one.add_argument("--markdown", action="store_true", help="as docs/faults.md has it")
+    one = command("lab", lambda told: BAD_INPUT, "real systems on a network of their own, to be hurt")
+    lab.arguments(one)
     one = command("proxy", proxy, "the link proxy of a state directory, with Toxiproxy's HTTP API")
     one.add_argument("--api", metavar="HOST:PORT",
                      help="where the HTTP API listens (127.0.0.1:8474 if it is free), or none")  # fmt: skip

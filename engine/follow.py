@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from engine import consistency, recorded
+from engine import consistency, interval, recorded
 from engine import state as files
 from engine.alarm import Alarm
 from engine.clock import now_ns
 from engine.errors import EngineError
-from engine.experiment import Experiment, SteadyState
+from engine.experiment import Experiment
+from engine.lines import Lines
 from engine.recovery import availability, in_time, measures
 from engine.samples import Outcome, Samples, Status, Tail
 from engine.series import Readings, readings
@@ -108,24 +109,6 @@ class Child:
             self.process.wait()
 
 
-class Lines:
-    """Reads a growing file of JSON lines, each once and never half."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._offset = path, 0
-
-    def read(self) -> Iterator[dict[str, Any]]:
-        if not self._path.exists():
-            return
-        with open(self._path, "rb") as file:
-            file.seek(self._offset)
-            data = file.read()
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        for line in whole.splitlines():
-            yield json.loads(line)
-
-
 def width_for(experiment: Experiment, duration: float) -> float:
     """How long an interval of the live series is, in seconds."""
     least = 2 * max(s.every for s in experiment.steady_state)
@@ -138,6 +121,13 @@ class Follower:
     def __init__(self, experiment: Experiment, target: Target, directory: Path, width: float) -> None:
         self.experiment, self.target, self.width = experiment, target, int(width * 1e9)
         self._samples, self._ops = Tail(directory / "samples.bin"), Tail(directory / "ops.bin")
+        self._strings, self._ops_strings = (
+            Lines(directory / "strings.jsonl"),
+            Lines(directory / "ops-strings.jsonl"),
+        )
+        self._texts, self._ops_texts = [""], [""]  # error texts by number
+        self._lag_lines, self._lags = Lines(directory / "lags.jsonl"), list[dict[str, Any]]()
+        self._names = [node.name for node in target.nodes]
         self.leaders = Lines(directory / "leaders.jsonl")
         self.alarm = Alarm(consistency.counting(experiment), directory / recorded.NAME)
         self._recent: Samples = self._samples.read()[:0]
@@ -158,6 +148,9 @@ class Follower:
         self._recent = np.concatenate((self._recent, new)) if len(new) else self._recent
         ops = self._ops.read()
         self._done_ops = np.concatenate((self._done_ops, ops)) if len(ops) else self._done_ops
+        self._texts += self._strings.read()  # after the samples: a text is written before what names it
+        self._ops_texts += self._ops_strings.read()
+        self._lags += self._lag_lines.read()
         old = now_ns() - self._keep
         if len(self._recent) and self._recent["scheduled"][0] < old:
             self._recent = self._recent[self._recent["scheduled"] >= old]
@@ -191,37 +184,36 @@ class Follower:
         return came >= due * len(self.target.nodes)
 
     def _interval(self, start: int, end: int) -> dict[str, Any]:
-        chosen = _scheduled(self._recent, start, end)
+        chosen, states = _scheduled(self._recent, start, end), self.experiment.steady_state
+        ended = self._ended(end)
+        good = ended[ended["status"] == Outcome.OK] if self.experiment.workload else _good(chosen)
+        more = {
+            "heat": interval.heat(good["latency"]),
+            "errors": interval.errors([(_bad(chosen), self._texts), (_bad(ended), self._ops_texts)]),
+            "lag": self._lag(end),
+        }
         return {
             "width": self.width / 1e9,
-            "probes": {s.name: self._probe(i, s, chosen) for i, s in enumerate(self.experiment.steady_state)},
-            "nodes": {n.name: self._node(i, chosen) for i, n in enumerate(self.target.nodes)},
-            "ops": self._operations(end) if self.experiment.workload else None,
+            "probes": {
+                s.name: interval.probe(chosen, i, s.probe.joins, s.tolerance) for i, s in enumerate(states)
+            },
+            "nodes": {n.name: interval.node(chosen, i) for i, n in enumerate(self.target.nodes)},
+            "ops": interval.operations(ended, self._names) if self.experiment.workload else None,
+            **{name: value for name, value in more.items() if value},
         }
 
-    def _probe(self, i: int, state: SteadyState, chosen: Samples) -> dict[str, Any]:
-        service = readings(chosen, i, state.probe.joins)
-        values, good = measures(service), in_time(service, state.tolerance).good
-        del values["availability"]
-        return {"good": int(good.sum()), "total": len(good), **values}
-
-    def _node(self, i: int, chosen: Samples) -> dict[str, int]:
-        mine = chosen[(chosen["node"] == i) & (chosen["probe"] == 0)]
-        return {"good": int((mine["status"] == Status.OK).sum()), "total": len(mine)}
-
-    def _operations(self, end: int) -> dict[str, Any]:
-        """The operations that ended before `end`, by their outcome; they are then forgotten."""
+    def _ended(self, end: int) -> Samples:
+        """The operations that ended before `end`; they are then forgotten."""
         ended = self._done_ops["scheduled"] + self._done_ops["latency"] < end
-        mine, self._done_ops = self._done_ops[ended], self._done_ops[~ended]
-        ok = mine[mine["status"] == Outcome.OK]
-        latency = np.percentile(ok["latency"], [50, 99]) / 1e9 if len(ok) else [None, None]
-        return {
-            "ok": len(ok),
-            "fail": int((mine["status"] == Outcome.FAIL).sum()),
-            "info": int((mine["status"] == Outcome.INFO).sum()),
-            "p50": None if latency[0] is None else round(float(latency[0]), 6),
-            "p99": None if latency[1] is None else round(float(latency[1]), 6),
-        }
+        mine: Samples = self._done_ops[ended]
+        self._done_ops = self._done_ops[~ended]
+        return mine
+
+    def _lag(self, end: int) -> dict[str, int]:
+        """How far each node was behind at `end`; what was told is forgotten."""
+        told = interval.lags(self._lags, end)
+        self._lags = [line for line in self._lags if line["time"] >= end]
+        return told
 
     def measured(self, i: int, over: float) -> dict[str, float | None]:
         """What probe `i` read in the last `over` seconds of which all is known."""
@@ -243,6 +235,17 @@ class Follower:
                 for c in state.tolerance.broken(values)
             ]
         return found
+
+
+def _good(samples: Samples) -> Samples:
+    good: Samples = samples[samples["status"] == Status.OK]
+    return good
+
+
+def _bad(samples: Samples) -> Samples:
+    """What was not answered well; operations count in the same way."""
+    bad: Samples = samples[samples["status"] != Status.OK]
+    return bad
 
 
 def _scheduled(samples: Samples, start: int, end: int) -> Samples:

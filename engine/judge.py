@@ -12,12 +12,13 @@ from engine.convergence import convergence, looks_of
 from engine.events import Event, read
 from engine.expectations import clean, expectations
 from engine.experiment import Experiment, SteadyState
-from engine.follow import Lines
 from engine.history import History, in_run
 from engine.history import read as read_history
 from engine.leadership import leader_changes, split_brain
+from engine.lines import Lines
 from engine.recovery import Outage, Recovered, availability, in_time, measures, outages
 from engine.series import Readings, of_node, of_operations, readings
+from engine.shares import answered_while_gone, shares
 from engine.state import read as read_json
 from engine.target import Target
 from engine.traffic import OPERATIONS, traffic
@@ -161,6 +162,8 @@ def judge(directory: Path, *, ending: str = "finished", reason: str = "") -> dic
         "phases_measured": _phases_measured(run, main),
         **_leadership(run),
         "convergence": _convergence(run),
+        "load": _load(run),
+        "versions": _versions(run),
         "operations": operations,
         "checks": [c.to_dict() for c in checks],
         "expectations": [j.to_dict() for j in [*expected, back]],
@@ -302,6 +305,22 @@ def _convergence(run: Recorded) -> dict[str, Any] | None:
         "nodes": found.nodes,
         "differed": differed,
     }
+
+
+def _load(run: Recorded) -> dict[str, Any] | None:
+    """Who answered the clients; None where the history does not tell."""
+    closed = [(a, run.end if b is None else b) for a, b in run.windows]
+    found = shares(run.history, (n.name for n in run.target.nodes), closed, run.end)
+    return (
+        {"nodes": found, "while_gone": answered_while_gone(run.history, run.faults, closed)}
+        if found
+        else None
+    )
+
+
+def _versions(run: Recorded) -> dict[str, Any] | None:
+    told = (e.data["value"] for e in run.events if e.kind == "fact" and e.data["name"] == "versions")
+    return next(told, None)
 
 
 # The sentence

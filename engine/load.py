@@ -12,7 +12,7 @@ import os
 import secrets
 import sys
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -28,7 +28,7 @@ from engine.parameters import build
 from engine.recorded import NAME
 from engine.recorded import Writer as History
 from engine.samples import Outcome, Writer
-from engine.target import Target
+from engine.target import Node, Target
 from engine.workloads import REGISTRY as WORKLOADS
 from engine.workloads import Workload
 
@@ -40,8 +40,9 @@ READERS = 8  # clients that read at the end
 
 
 class Load:
-    def __init__(self, workload: Workload, kept: Kept, directory: Path) -> None:
+    def __init__(self, workload: Workload, kept: Kept, directory: Path, nodes: Sequence[Node] = ()) -> None:
         self.workload, self.kept = workload, kept
+        self.nodes = {node.name: i for i, node in enumerate(nodes, 1)}  # who was asked, as in ops.bin
         self.history = History(directory / NAME)
         self.ops = Writer(directory / "ops.bin", directory / "ops-strings.jsonl")
         self.calls = workload.calls(Random())
@@ -155,7 +156,8 @@ class _Client:
             outcome, error, end = await load.perform(
                 session, self.process, next(load.calls), load.workload.timeout, scheduled
             )
-            load.ops.add(scheduled, end - scheduled, 0, self.number, outcome, error)
+            asked = load.nodes.get(session.asked, 0)
+            load.ops.add(scheduled, end - scheduled, asked, self.number, outcome, error)
             if outcome is Outcome.INFO:  # it may yet happen: this number never acts again
                 self.process += load.workload.clients
         await session.close()
@@ -185,8 +187,8 @@ def read(spec: dict[str, Any]) -> Load:
     workload = build(WORKLOADS.get(name, "workload"), params, f"workload.{name}")
     directory = Path(spec["directory"])
     key = f"chaosboard/{spec.get('run', directory.name)}-{secrets.token_hex(4)}"
-    kept = fitting.open_for(name, workload, Target.from_dict(spec["target"]), key)
-    return Load(workload, kept, directory)
+    target = Target.from_dict(spec["target"])
+    return Load(workload, fitting.open_for(name, workload, target, key), directory, target.nodes)
 
 
 async def main(leash: Leash, spec: dict[str, Any]) -> None:

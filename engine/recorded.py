@@ -146,21 +146,37 @@ class Tail:
     """Reads a growing file, each event once."""
 
     def __init__(self, path: Path) -> None:
-        self._path, self._taken, self._size = path, 0, 0
+        self._path, self._taken = path, 0
+        self._stream: Any = None
 
     def read(self) -> Iterator[dict[str, Any]]:
         """What has come since, in Jepsen's shape."""
-        size = self._path.stat().st_size if self._path.exists() else 0
-        if size == self._size:
-            return
-        self._size = size
-        yield from self._new()
+        import pyarrow as pa
 
-    def _new(self) -> Iterator[dict[str, Any]]:
-        for number, batch in enumerate(batches(self._path)):
-            if number >= self._taken:
-                self._taken += 1
-                yield from _events(batch)
+        skipped = 0
+        try:
+            if self._stream is None:
+                self._stream, skipped = self._open(), self._taken
+            for number, batch in enumerate(iter(self._next, None)):
+                if number >= skipped:
+                    self._taken += 1
+                    yield from _events(batch)
+        except (pa.ArrowInvalid, OSError):
+            self._stream = (
+                None  # not there yet, or looked at while it was being written: once more, from the start
+            )
+
+    def _open(self) -> Any:
+        import pyarrow as pa
+
+        return pa.ipc.open_stream(pa.OSFile(str(self._path), "rb"))
+
+    def _next(self) -> Any:
+        """None at the present end."""
+        try:
+            return self._stream.read_next_batch()
+        except StopIteration:
+            return None
 
 
 def read(path: Path) -> Columns:

@@ -22,6 +22,7 @@ from engine.plan import plan
 from engine.probes import REGISTRY as PROBES
 from engine.target import Node, Target
 from engine.text import seconds
+from engine.versions import in_words, versions
 
 TICK = 0.02  # seconds between two looks at what is due
 TELL = 0.05  # seconds between two batches of events
@@ -213,6 +214,8 @@ class _Run:
             raise _Ended("halted", f"Everything is halted, by {halt.get('by')}: {halt.get('reason')}")
         self.prepare_nodes()
         self.wait_until_reachable()
+        found = versions(self.target)
+        self.say("fact", name="versions", value=found, text=in_words(found))
         self.refuse_victims()
         if any(step.fault.needs_leader() for step in self.experiment.faults):
             self.hurting.led = inspect.leader(self.target)
@@ -245,6 +248,7 @@ class _Run:
                 why = driver.refusal(node)
                 if why:
                     raise Refused(f"{node.name} must not be hurt: {why}")
+            step.fault.rehearse(self.target)
 
     def summary(self) -> dict[str, Any]:
         workload = self.experiment.workload

@@ -60,7 +60,8 @@ class Node:
 class Target:
     """A service. `kind` names the probe that looks at it by default: http, tcp, etcd, redis, …
 
-    `max_down` is the share of its nodes that may be hurt at once (its environment's cap).
+    `max_down` is the share of its nodes that may be hurt at once (its environment's cap); `depends_on`
+    names the services that it needs to do its work.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Target:
     kind: str = "tcp"
     environment: str = "default"
     max_down: float = 1.0
+    depends_on: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "nodes", tuple(replace(node, kind=self.kind) for node in self.nodes))
@@ -79,13 +81,14 @@ class Target:
         raise KeyError(name)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
+        found: dict[str, Any] = {
             "name": self.name,
             "kind": self.kind,
             "environment": self.environment,
             "max_down": self.max_down,
             "nodes": [node.to_dict() for node in self.nodes],
         }
+        return found | {"depends_on": list(self.depends_on)} if self.depends_on else found
 
     @classmethod
     def from_dict(cls, data: object, where: str = "target") -> "Target":
@@ -94,12 +97,17 @@ class Target:
             raise BadInput([Problem(where, "must be a mapping with name and nodes")])
         problems = [
             Problem(
-                f"{where}.{key}", "unknown key; there are: name, kind, environment, max_down, driver, nodes"
+                f"{where}.{key}",
+                "unknown key; there are: name, kind, environment, max_down, depends_on, driver, nodes",
             )
             for key in data
-            if key not in {"name", "kind", "environment", "max_down", "driver", "nodes"}
+            if key not in {"name", "kind", "environment", "max_down", "depends_on", "driver", "nodes"}
         ]
         nodes = data.get("nodes")
+        needed = data.get("depends_on") or []
+        if not isinstance(needed, list | tuple) or not all(isinstance(n, str) and n.strip() for n in needed):
+            problems.append(Problem(f"{where}.depends_on", "must be a list of names of services"))
+            needed = []
         if not data.get("name"):
             problems.append(Problem(f"{where}.name", "is missing: what is the service called?"))
         if not isinstance(nodes, list | tuple) or not nodes:
@@ -124,6 +132,7 @@ class Target:
             kind=str(data.get("kind", "tcp")),
             environment=str(data.get("environment", "default")),
             max_down=float(data.get("max_down", 1.0)),
+            depends_on=tuple(dict.fromkeys(name.strip() for name in needed)),
         )
 
 

@@ -1,4 +1,7 @@
-"""Watches who leads, from every node's point of view, and writes down each change of a view."""
+"""Watches who leads, from every node's point of view, and writes down each change of a view.
+
+Where nodes tell how far they are in the log that is replicated, it also writes how far each is behind.
+"""
 
 import asyncio
 from pathlib import Path
@@ -13,6 +16,7 @@ from engine.target import Target
 from engine.wire import WireError
 
 TIMEOUT = 1.0
+LAG_EVERY = 50_000_000  # ns between two lags of a node that are written
 
 
 class Watch:
@@ -29,6 +33,9 @@ class Watch:
             for address in (node.address, node.upstream):
                 self._known[address.replace("localhost:", "127.0.0.1:")] = node.name
         self._file = path.open("ab", buffering=0)
+        self._lags = path.with_name("lags.jsonl").open("ab", buffering=0)
+        self._lag_told = [0] * len(self._names)
+        self._furthest = 0  # the position of a leader when it was last asked
 
     def tick(self, scheduled: int) -> None:
         for i, task in enumerate(self._asking):
@@ -49,6 +56,17 @@ class Watch:
             self._tell_all()
         self._seen[i] = (at, view)
         self._tell(i)
+        if view and view.position is not None:
+            self._tell_lag(i, at, view, view.position)
+
+    def _tell_lag(self, i: int, at: int, view: View, position: int) -> None:
+        """Behind what its leader said before: at least so many bytes, for that may have written since."""
+        if view.leader == view.me:
+            self._furthest = position
+        elif self._furthest and at - self._lag_told[i] >= LAG_EVERY:
+            self._lag_told[i] = at
+            line = {"time": at, "node": self._names[i], "lag": max(self._furthest - position, 0)}
+            self._lags.write(orjson.dumps(line) + b"\n")
 
     def _tell_all(self) -> None:
         """A newly met node may be the leader that others have been naming."""
@@ -74,6 +92,7 @@ class Watch:
 
     def close(self) -> None:
         self._file.close()
+        self._lags.close()
 
 
 def _leads(probe: Probe, session: object) -> Leads:

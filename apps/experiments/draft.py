@@ -71,11 +71,14 @@ class Draft:
     base: dict[str, Any] = field(default_factory=dict)  # the stored document: what no field shows is kept
 
     @classmethod
-    def fresh(cls, target: Target | None = None) -> "Draft":
+    def fresh(cls, target: Target | None = None, node: str = "") -> "Draft":
+        """`node` names the node of `target` that is to be hurt; without it the default is taken."""
         draft = cls(dict(DEFAULTS))
         if target:
             draft.aim(target)
         draft.add_step(target)
+        if target and node in [one.name for one in target.nodes]:
+            draft.values[f"step-0-{draft.values['step-0-fault']}-nodes"] = node
         return draft
 
     @classmethod

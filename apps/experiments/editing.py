@@ -31,10 +31,12 @@ class Editor:
     form: EditorForm | None = None
 
     @classmethod
-    def opened(cls, instance: Experiment | None, target: Target | None, mode: str) -> "Editor":
-        """As the page is first shown."""
+    def opened(
+        cls, instance: Experiment | None, target: Target | None, mode: str, node: str = ""
+    ) -> "Editor":
+        """As the page is first shown; a new one may be about one `node`."""
         if instance is None:
-            editor = cls(draft=Draft.fresh(target.to_engine() if target else None))
+            editor = cls(draft=Draft.fresh(target.to_engine() if target else None, node))
         else:
             editor = cls(instance, draft=Draft.of(current_document(instance)))
             editor.draft.values["drawn_for"] = instance.target.name

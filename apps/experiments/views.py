@@ -92,7 +92,10 @@ def _edit(request: HttpRequest, instance: Experiment | None) -> HttpResponse:
             messages.success(request, f"{saved.name} is saved as version {saved.current.number}.")
             return redirect("experiments:detail", saved.pk)
     else:
-        editor = Editor.opened(instance, _wanted_target(request), request.GET.get("as", "form"))
+        wanted = request.GET
+        editor = Editor.opened(
+            instance, _wanted_target(request), wanted.get("as", "form"), wanted.get("node", "")
+        )
     context = {"editor": editor.drawn(), "experiment": instance, **editor.preview()}
     context["any_target"] = Target.objects.exists()
     return render(request, "experiments/edit.html", context, status=400 if request.method == "POST" else 200)

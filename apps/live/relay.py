@@ -116,6 +116,11 @@ class Relay:
         """How many browsers follow a channel through this process."""
         return len(self._boxes.get(channel, ()))
 
+    @classmethod
+    def watching(cls, channel: str) -> int:
+        """The same, over all event loops of this process; from any thread."""
+        return sum(relay.listening(channel) for relay in list(cls._here.values()))
+
     async def _relay(self) -> None:
         while self.url:
             try:

@@ -126,6 +126,19 @@ class TargetForm(forms.Form):
         help_text="The share of a service's nodes; it counts for all services of this environment. Empty: as it is.",
         widget=forms.TextInput(attrs={"placeholder": "100%", "autocomplete": "off"}),
     )
+    depends_on = forms.MultipleChoiceField(
+        required=False,
+        label="Depends on",
+        help_text="The services that it needs to do its work; the map draws an arrow to each.",
+        widget=forms.CheckboxSelectMultiple,
+    )
+    look_every = forms.CharField(
+        required=False,
+        label="Looked at every",
+        initial="5s",
+        help_text="how often the board asks its nodes whether they are there: 1s to 1h",
+        widget=forms.TextInput(attrs={"placeholder": "5s", "autocomplete": "off"}),
+    )
     description = forms.CharField(
         required=False, label="Description", widget=forms.Textarea(attrs={"rows": 3})
     )
@@ -140,6 +153,8 @@ class TargetForm(forms.Form):
             data = {**data.dict(), "nodes-TOTAL_FORMS": "0", "nodes-INITIAL_FORMS": "0"}
         super().__init__(data, initial=_initial(instance))
         self.fields["kind"].choices = [(name, name) for name in PROBES.names()]
+        others = Target.objects.exclude(pk=instance.pk if instance else None).values_list("name", flat=True)
+        self.fields["depends_on"].choices = [(name, name) for name in others]
         rows = [_row(node) for node in instance.nodes.all()] if instance else []
         self.nodes = NodeForms(data, prefix="nodes", initial=rows)
         self.node_errors: list[str] = []
@@ -160,6 +175,8 @@ class TargetForm(forms.Form):
         return {
             **data,
             "max_down": self.cleaned_data["max_down"] or None,
+            "depends_on": self.cleaned_data.get("depends_on", []),
+            "look_every": self.cleaned_data["look_every"] or None,
             "nodes": [row.to_node() for row in self.rows],
         }
 
@@ -186,6 +203,8 @@ def _initial(instance: Target | None) -> dict[str, Any]:
         "environment": instance.environment.name,
         "max_down": units.show(instance.environment.max_down, "share"),
         "description": instance.description,
+        "depends_on": [needed.name for needed in instance.depends_on.all()],
+        "look_every": units.show(instance.look_every, "duration"),
     }
 
 

@@ -6,6 +6,7 @@ from engine.target import Node as EngineNode
 from engine.target import Target as EngineTarget
 
 REMEMBERED = 60
+LOOK_EVERY = 5.0  # seconds
 
 
 class Environment(models.Model):
@@ -28,6 +29,14 @@ class Target(models.Model):
     kind = models.CharField(max_length=40)
     environment = models.ForeignKey(Environment, on_delete=models.PROTECT, related_name="targets")
     description = models.TextField(blank=True)
+    depends_on = models.ManyToManyField(
+        "self",
+        symmetrical=False,
+        blank=True,
+        related_name="needed_by",
+        help_text="what it needs to do its work",
+    )
+    look_every = models.FloatField(default=LOOK_EVERY, help_text="seconds between two looks of the monitor")
     created_by = models.CharField(max_length=150, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -45,6 +54,7 @@ class Target(models.Model):
             kind=self.kind,
             environment=self.environment.name,
             max_down=self.environment.max_down,
+            depends_on=tuple(needed.name for needed in self.depends_on.all()),
         )
 
     @property

@@ -1,6 +1,6 @@
 """Registering services: what is refused, what is only warned about, and how they are looked at."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -15,7 +15,9 @@ from engine.probes import REGISTRY as PROBES
 from engine.target import Node as EngineNode
 from engine.target import Target as EngineTarget
 
-KEYS = {"name", "kind", "environment", "max_down", "driver", "nodes"}
+KEYS = {"name", "kind", "environment", "max_down", "depends_on", "driver", "nodes"}
+OWN = {"description", "look_every"}  # what the board keeps, and the engine does not know
+LOOKS = (1.0, 3600.0)  # seconds between two looks of the monitor, at least and at most
 UNSEEN = {"up": None, "leads": None, "seen_at": None, "answer": "", "recent": []}
 
 
@@ -30,16 +32,26 @@ def save_target(
     """
     if instance is not None and instance.runs.filter(state="running").exists():
         raise Refused(f"{instance.name} has a running experiment.", "Change it when that is done.")
-    described, description = _read(data, instance)
+    described, own = _read(data, instance)
     known = {node.name: node.to_engine() for node in instance.nodes.all()} if instance else {}
     with examine(described, known=known, force=force):
         try:
             cap = described.max_down if data.get("max_down") is not None else None
-            target = _store(described, description, instance, by, cap)
+            target = _store(described, own, instance, by, cap)
         except IntegrityError:  # somebody else took the name in the meantime
             raise BadInput([Problem("name", _taken(described.name))]) from None
     release(known.values(), keeping=described.nodes)
     return target
+
+
+def register(documents: Iterable[object], by: object = None) -> list[Target]:
+    """Stores services; those whose names are known are changed. Raises BadInput at the first that is wrong."""
+    saved = []
+    for document in documents:
+        name = document.get("name") if isinstance(document, Mapping) else None
+        known = Target.objects.filter(name=name).first()
+        saved.append(save_target(document, instance=known, by=by))
+    return saved
 
 
 def delete_target(target: Target) -> None:
@@ -82,14 +94,14 @@ def keep(looks: Mapping[Target, dict[str, Any]]) -> None:
     Node.objects.bulk_update(changed, ["up", "leads", "answer", "seen_at", "recent"])
 
 
-def _read(data: object, instance: Target | None) -> tuple[EngineTarget, str]:
+def _read(data: object, instance: Target | None) -> tuple[EngineTarget, dict[str, Any]]:
     if not isinstance(data, Mapping):
         raise BadInput([Problem("", "must be a mapping with name, kind and nodes")])
     rest = {key: value for key, value in data.items() if key in KEYS and value is not None}
     problems = [
-        Problem(str(key), "unknown key; there are: description, " + ", ".join(sorted(KEYS)))
+        Problem(str(key), "unknown key; there are: " + ", ".join(sorted(KEYS | OWN)))
         for key in data
-        if key not in KEYS | {"description"}
+        if key not in KEYS | OWN
     ]
     problems += _texts(data)
     described = None
@@ -104,9 +116,45 @@ def _read(data: object, instance: Target | None) -> tuple[EngineTarget, str]:
     taken = Target.objects.filter(name=name).exclude(pk=instance.pk if instance else None)
     if name and taken.exists():
         problems.append(Problem("name", _taken(name)))
+    if described is not None:
+        problems += _needed(described, instance)
+    own: dict[str, Any] = {
+        "description": str(data.get("description") or "").strip(),
+        "names_needed": data.get("depends_on") is not None,
+    }
+    try:
+        own["look_every"] = _pace(data.get("look_every"))
+    except BadInput as error:
+        problems += error.problems
     if problems or described is None:
         raise BadInput(problems)
-    return described, str(data.get("description") or "").strip()
+    return described, own
+
+
+def _needed(described: EngineTarget, instance: Target | None) -> list[Problem]:
+    """A problem for each name in `depends_on` that is no other registered service."""
+    others = Target.objects.exclude(pk=instance.pk if instance else None)
+    known = set(others.filter(name__in=described.depends_on).values_list("name", flat=True))
+    return [
+        Problem("depends_on", f"there is no other service called “{name}”; register it first")
+        for name in described.depends_on
+        if name not in known or name == described.name
+    ]
+
+
+def _pace(value: object) -> float | None:
+    """Seconds between two looks, given as `5s` or a number; None where nothing is said."""
+    if value in (None, ""):
+        return None
+    try:
+        pace = float(value) if isinstance(value, int | float) else float(units.parse(value, "duration"))
+    except ValueError:
+        pace = -1.0
+    if not LOOKS[0] <= pace <= LOOKS[1]:
+        raise BadInput(
+            [Problem("look_every", f"{value!r} is not a time between 1 s and 1 h; write it like 5s")]
+        )
+    return pace
 
 
 def _taken(name: str) -> str:
@@ -140,7 +188,7 @@ def _share(value: object) -> float:
 
 @transaction.atomic
 def _store(
-    described: EngineTarget, description: str, instance: Target | None, by: object, max_down: float | None
+    described: EngineTarget, own: dict[str, Any], instance: Target | None, by: object, max_down: float | None
 ) -> Target:
     """`max_down` is the cap of its environment, for all services there; None leaves it as it is."""
     environment, _ = Environment.objects.get_or_create(name=described.environment)
@@ -148,9 +196,12 @@ def _store(
         environment.max_down = max_down
         environment.save()
     target = instance or Target(created_by=str(by or ""))
-    target.name, target.kind, target.description = described.name.strip(), described.kind, description
+    target.name, target.kind, target.description = described.name.strip(), described.kind, own["description"]
     target.environment = environment
+    target.look_every = own["look_every"] or target.look_every
     target.save()
+    if own["names_needed"]:
+        target.depends_on.set(Target.objects.filter(name__in=described.depends_on))
     stored = {node.name: node for node in target.nodes.all()}
     problems = []
     for i, node in enumerate(described.nodes):

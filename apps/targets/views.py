@@ -12,7 +12,7 @@ page = require_http_methods(["GET", "HEAD", "POST"])
 
 
 def _targets() -> "object":
-    return Target.objects.select_related("environment").prefetch_related("nodes")
+    return Target.objects.select_related("environment").prefetch_related("nodes", "depends_on", "needed_by")
 
 
 @require_safe

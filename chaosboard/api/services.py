@@ -35,6 +35,8 @@ SERVICE = takes(
         "kind": {**TEXT, "description": "the probe that looks at it: http, tcp, etcd, redis, …"},
         "environment": TEXT,
         "description": TEXT,
+        "depends_on": {"type": "array", "items": TEXT, "description": "names of the services that it needs"},
+        "look_every": {**TEXT, "description": "how often the monitor looks at it: 5s"},
         "nodes": {"type": "array", "items": NODE},
         "force": {"type": "boolean", "description": "store it although an address does not answer"},
     },
@@ -43,7 +45,7 @@ SERVICE = takes(
 
 
 def _all() -> QuerySet[Target]:
-    return Target.objects.select_related("environment").prefetch_related("nodes")
+    return Target.objects.select_related("environment").prefetch_related("nodes", "depends_on")
 
 
 @router.get("", summary="All services")
@@ -85,7 +87,7 @@ def _save(request: HttpRequest, instance: Target | None) -> dict[str, Any]:
     if instance is not None:
         known = instance.to_engine().to_dict()
         known.pop("max_down")
-        data = {**known, "description": instance.description, **data}
+        data = {**known, "description": instance.description, "look_every": instance.look_every, **data}
     saved = services.save_target(data, instance=instance, force=force, by=request.user)
     return _service(_all().get(pk=saved.pk))
 
@@ -95,6 +97,8 @@ def _service(target: Target) -> dict[str, Any]:
         "id": target.pk,
         **target.to_engine().to_dict(),
         "description": target.description,
+        "depends_on": [needed.name for needed in target.depends_on.all()],
+        "look_every": target.look_every,
         "leader": target.leader or None,
         "nodes": [_node(node) for node in target.nodes.all()],
     }

@@ -9,8 +9,7 @@ from apps.experiments.models import Experiment
 from apps.experiments.services import save_experiment
 from apps.runs.models import Run
 from apps.runs.services import request_run
-from apps.targets.models import Target
-from apps.targets.services import save_target
+from apps.targets.services import register
 from engine.errors import EngineError
 
 HERE = Path(__file__).parent
@@ -19,13 +18,6 @@ PATIENCE = 150.0
 BY = "the demo"
 
 Say = Callable[[str], None]
-
-
-def register(documents: list[dict[str, Any]]) -> None:
-    """New services are added; those of an earlier demo get the addresses of this one."""
-    for document in documents:
-        known = Target.objects.filter(name=document["name"]).first()
-        save_target(document, instance=known)
 
 
 def experiment_for(system: str) -> Experiment:

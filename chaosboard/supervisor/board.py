@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from chaosboard import ports, processes
+from chaosboard.demo import ASKED
 from chaosboard.demo.systems import Demo
 from chaosboard.supervisor import parts, preparation
 from chaosboard.supervisor.part import GivenUp, Keeper
@@ -31,6 +32,7 @@ class Board:
         self.url = parts.url_of(host, port)
         self.keepers: list[Keeper] = []
         self.demo = Demo(state, HOME, self.url, say) if demo else None
+        self._demo_waits = False
         self.stopping = threading.Event()
         self.began = time.monotonic()
 
@@ -65,11 +67,25 @@ class Board:
             if self.demo:
                 self._look_until(self.demo.systems_started)
                 self.demo.start_experiments()
-            self._look_until(lambda: False)
+            self._look_until(self._demo_asked_for)
         except (GivenUp, CannotStart) as error:
             self.say(f"Stopping: {error}")
             return 1
         return 0
+
+    def _demo_asked_for(self) -> bool:
+        """Starts the demo when the home page has asked for it; never done."""
+        asked = self.state / ASKED
+        if self.demo is None and asked.exists():
+            asked.unlink()
+            self.say("The demo was asked for: starting its systems.")
+            self.demo = Demo(self.state, HOME, self.url, self.say)
+            self.demo.start_systems()
+            self._demo_waits = True
+        if self.demo and self._demo_waits and self.demo.systems_started():
+            self._demo_waits = False
+            self.demo.start_experiments()
+        return False
 
     def _environ(self) -> dict[str, str]:
         environ = {

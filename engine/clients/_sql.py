@@ -26,11 +26,14 @@ Rows = list[tuple[Any, ...]]
 
 
 class Refusal(Exception):
-    """What the server said; `sure` where nothing of the statement, or of its transaction, can have happened."""
+    """What the server said; `sure` where nothing of the statement, or of its transaction, can have happened.
 
-    def __init__(self, message: str, *, sure: bool) -> None:
+    `conflict` where it gave way to another transaction, as it may at any time: server and connection are well.
+    """
+
+    def __init__(self, message: str, *, sure: bool, conflict: bool = False) -> None:
         super().__init__(message)
-        self.sure = sure
+        self.sure, self.conflict = sure, conflict
 
 
 class Gone(Exception):
@@ -64,6 +67,7 @@ class Dialect:
     append: str
     old_tables: str
     tells_cas: bool  # does an UPDATE give the new version back?
+    begin_look: tuple[str, ...] = ()  # what only reads, where a replica answers; empty where it is as any
 
 
 @dataclass(eq=False)
@@ -234,7 +238,8 @@ class _Doing:
         try:
             return await DO[call.f](self, call)
         except Refusal as refusal:
-            self.session.forget()
+            if not refusal.conflict:
+                self.session.forget()
             raise (Failed if refusal.sure or not self.committing else Unknown)(str(refusal)) from None
         except Gone as gone:
             self.session.forget()
@@ -256,6 +261,8 @@ class _Doing:
         return await link.ask(self.sql(text), *given)
 
     async def look(self, text: str, *given: Any) -> Rows:
+        if self.session.own and self.dialect.begin_look:
+            return list(await self.together(lambda link: link.ask(self.sql(text), *given), changes=False))
         link = await (self.session.at_own() if self.session.own else self.session.at_primary())
         return await link.ask(self.sql(text), *given)
 
@@ -263,16 +270,20 @@ class _Doing:
         """Steps in one transaction, which is rolled back if they raise Failed."""
         own = self.session.own and not changes
         link = await (self.session.at_own() if own else self.session.at_primary())
-        for statement in self.dialect.begin:
+        for statement in (own and self.dialect.begin_look) or self.dialect.begin:
             await link.ask(statement)
         try:
             found = await steps(link)
+            if changes:
+                self.commits()
+            await link.ask("COMMIT")
+        except Refusal as refusal:
+            if refusal.conflict:
+                await link.ask("ROLLBACK")
+            raise
         except Failed:
             await link.ask("ROLLBACK")
             raise
-        if changes:
-            self.commits()
-        await link.ask("COMMIT")
         return found
 
     # Registers and texts

@@ -10,6 +10,7 @@ from engine.target import Node, Target
 from engine.wire.postgres import log_in
 
 LEVELS = ("read-committed", "repeatable-read", "serializable")
+CONFLICTS = ("40001", "40P01")  # a serialization failure, a deadlock
 UNSURE = ("08", "57P", "58", "XX", "40003")  # states after which a commit may have happened all the same
 UPSERT = "INSERT INTO {t} (k, %s, n) VALUES (%%s, %%s, 1) ON CONFLICT (k) DO UPDATE SET %s, n = {t}.n + 1 RETURNING n"
 TABLES = (
@@ -20,7 +21,10 @@ TABLES = (
 
 @dataclass(frozen=True)
 class Postgres(Client):
-    """Rows of a table of its own in PostgreSQL, changed at the primary; reads from replicas are reads of any node."""
+    """Rows of a table of its own in PostgreSQL, changed at the primary; reads from replicas are reads of any node.
+
+    A standby knows no serializable transactions: what it answers is a repeatable read then.
+    """
 
     isolation: str = param(
         "serializable", choices=LEVELS, help="of every transaction, and of single statements"
@@ -35,6 +39,9 @@ class Postgres(Client):
         level = self.isolation.replace("-", " ").upper()
         dialect = Dialect(
             begin=(f"BEGIN ISOLATION LEVEL {level}",),
+            begin_look=(
+                f"BEGIN ISOLATION LEVEL {level.replace('SERIALIZABLE', 'REPEATABLE READ')} READ ONLY",
+            ),
             tables=TABLES,
             put=UPSERT % ("v", "v = EXCLUDED.v"),
             add=UPSERT % ("c", "c = {t}.c + EXCLUDED.c"),
@@ -90,7 +97,8 @@ class _Link(Link):
         except psycopg.Error as error:
             state = error.diag.sqlstate
             if state:
-                raise Refusal(_line(error), sure=not state.startswith(UNSURE)) from None
+                sure, conflict = not state.startswith(UNSURE), state in CONFLICTS
+                raise Refusal(_line(error), sure=sure, conflict=conflict) from None
             raise Gone(_line(error)) from None
 
     def drop(self) -> None:

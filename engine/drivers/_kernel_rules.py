@@ -75,26 +75,14 @@ def _filter(place: Place, how: dict[str, Any], seconds: float, what: str) -> str
 
 
 def _verdict(how: dict[str, Any]) -> str:
-    ports = _listed(how.get("ports", ()))
-    only = f"th dport {ports} " if ports else ""
-    other = f"th sport {ports} " if ports else ""
     if how.get("cut"):
-        acts = (
-            ["meta l4proto tcp reject with tcp reset", "counter drop"]
-            if how.get("reset")
-            else ["counter drop"]
-        )
-    elif "loss" in how:
-        acts = [f"numgen random mod {PARTS} < {round(how['loss'] * PARTS)} counter drop"]
-    else:  # what shares its network with others is not narrowed by a queue: what is too much is dropped
-        rate = max(1, round(how["rate"]))
-        acts = [f"limit rate over {rate} bytes/second burst {max(3000, rate // 10)} bytes counter drop"]
-    chosen = (
-        [f"meta l4proto {{ tcp, udp }} {one}{act}" for act in acts for one in (only, other)]
-        if ports
-        else acts
-    )
-    return " ".join(f"{one};" for one in chosen)
+        return "counter drop;"
+    if "loss" in how:
+        return f"numgen random mod {PARTS} < {round(how['loss'] * PARTS)} counter drop;"
+    rate = max(
+        1, round(how["rate"])
+    )  # beside others there is no queue of its own: what is too much is dropped
+    return f"limit rate over {rate} bytes/second burst {max(3000, rate // 10)} bytes counter drop;"
 
 
 def _picked(place: Place, between: str, end: str, verdict: str = "goto hurt") -> list[str]:

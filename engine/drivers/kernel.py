@@ -50,9 +50,11 @@ class Kernel(Driver):
         here = networks.addresses(place)
         theirs = {peer.name: _addresses(peer) for peer in peers}
         shared = namespace == networks.number() or any(_within(peer, namespace) for peer in peers)
+        mine = _resolved(node) if shared else here
+        alike = _alike(mine, theirs) if shared else []
         return {
             "namespace": namespace, "pid": processes.identity(pids[0]), "name": node.name, "shared": shared,
-            "mine": _resolved(node) if shared else here, "peers": theirs,
+            "mine": mine, "peers": theirs, "alike": _sharing(node.name, alike) if alike else "",
             "ports": networks.listening(pids, pids[0]) if shared else [], "port": split_address(node.address)[1],
             "spared": networks.lifelines(pids[0]),
         }  # fmt: skip
@@ -153,19 +155,28 @@ def _resolved(node: Node) -> list[str]:
         raise Unreachable(f"The address of {node.name}, {host}, is not known: {error.strerror}.") from None
 
 
+def _alike(mine: list[str], peers: dict[str, list[str]]) -> list[str]:
+    """The peers' addresses that are the node's too, or from which each of them may send."""
+    found = {a for theirs in peers.values() for a in theirs}
+    return sorted(a for a in found if a in mine or ipaddress.ip_address(a).is_loopback)
+
+
+def _sharing(name: str, alike: list[str]) -> str:
+    return (
+        f"{name} and its peers share the network of one host, at {listed(alike)}: what they send one another "
+        "cannot be told apart. Give each a network namespace of its own, as the lab does."
+    )
+
+
 def _place(captured: Captured, how: dict[str, Any]) -> Place:
     """Raises Refused where packets do not tell whether they are the node's, a peer's or a client's."""
     theirs = sorted({a for found in captured["peers"].values() for a in found})
     if not captured["shared"]:
         return Place(tuple(theirs), tuple(captured["mine"]), (), tuple(captured["spared"]), False)
     between, mine = how.get("between", "peers"), captured["mine"]
-    alike = [a for a in theirs if a in mine or ipaddress.ip_address(a).is_loopback]
+    alike = _alike(mine, captured["peers"])
     if alike and between == "peers":
-        raise Refused(
-            f"{captured['name']} and its peers share the network of one host, at {listed(sorted({*mine, *alike}))}: "
-            "what they send one another cannot be told apart.",
-            "Give each a network namespace of its own, as the lab does, or put link proxies between them.",
-        )
+        raise Refused(captured["alike"])
     ports = [captured["port"]] if between == "clients" else captured["ports"]
     peers = () if alike else tuple(theirs)  # on one host, clients are known by the port that they use
     return Place(peers, tuple(mine), tuple(ports), tuple(captured["spared"]), True)

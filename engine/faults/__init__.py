@@ -61,6 +61,9 @@ class Fault(ABC):
         """Why no driver of its nodes could carry it; none where all could."""
         return sorted({why for node in self.may_hit(target) if (why := lacks(node, self.wants()))})
 
+    def rehearse(self, target: Target) -> None:  # noqa: B027 - most have nothing to look at
+        """Looks, before anything is hurt, whether it would be refused; raises Refused or Unreachable."""
+
     def announced(self, target: Target) -> str:
         """What it will do to whom, before that is known: `kill the leader`."""
         return self.line([blast.candidates(self.nodes, target)])

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine.capabilities import Captured, Either, Needs, Network, Packets, ReadBack, Shaping
+from engine.drivers import having
 from engine.errors import Refused
-from engine.faults import Fault
+from engine.faults import Fault, others
 from engine.parameters import param
-from engine.target import Node
+from engine.target import Node, Target
 
 BETWEEN = ("clients", "peers", "all")
 
@@ -67,7 +68,20 @@ class _PacketFault(_LinkFault):
     def capture_among(self, driver: Any, node: Node, peers: Sequence[Node]) -> Captured:
         if self.between == "clients" and isinstance(driver, Network):
             return self.capture(driver, node)
-        return {"packets": dict(driver.capture_packets(node, peers))}
+        captured = dict(driver.capture_packets(node, peers))
+        if self.between == "peers" and (why := captured.get("alike")):
+            raise Refused(why)
+        return {"packets": captured}
+
+    def rehearse(self, target: Target) -> None:
+        if self.between == "peers":
+            for node in self.may_hit(target):
+                self.rehearse_at(node, others(target, [node.name]))
+
+    def rehearse_at(self, node: Node, peers: Sequence[Node]) -> None:
+        _, driver = having(node, self.wants())
+        if isinstance(driver, Packets) and self.between == "peers":
+            self.capture_among(driver, node, peers)
 
     def inject(self, driver: Any, node: Node, captured: Captured, mark: str, until: float) -> None:
         if "packets" not in captured:

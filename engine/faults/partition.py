@@ -117,6 +117,14 @@ class Partition(_PacketFault):
         except Refused:
             return ()
 
+    def rehearse(self, target: Target) -> None:
+        if not self.by_links:
+            super().rehearse(target)
+            return
+        for piece in _pieces(self._links.example(target), target):
+            if isinstance(piece.fault, _PacketFault):
+                piece.fault.rehearse_at(piece.node, piece.peers)
+
     def aim(self, target: Target, leader: str | None, dice: random.Random) -> Aim:
         if not self.by_links:
             aim = super().aim(target, leader, dice)

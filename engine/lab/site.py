@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine import ports
+from engine.lab import CannotRun
+from engine.lab.links import Links
 from engine.lab.places import Place
 
 
 @dataclass(frozen=True)
 class Site:
-    """`preferred` are ports to be taken on loopback where all of them are free."""
+    """`preferred` are ports to be taken on loopback where all of them are free; `links` are made as they are needed."""
 
     directory: Path
     places: tuple[Place, ...]
     preferred: tuple[int, ...] = ()
+    links: Links | None = None
 
     @property
     def hosts(self) -> list[str]:
@@ -28,6 +31,22 @@ class Site:
         chosen = ports.choose(len(shared) * len(standard), self.preferred)
         rows = iter(_rows(chosen, len(shared)))
         return [next(rows) if place in shared else standard for place in self.places]
+
+    def ports_with(self, beyond: int, *standard: int) -> list[tuple[int, ...]]:
+        """As `ports`; the port that lies `beyond` the first one is free too. Raises CannotRun."""
+        for _ in range(50):
+            found = self.ports(*standard)
+            if all(ports.free(row[0] + beyond) for row in found):
+                return found
+        raise CannotRun("too few ports are free")
+
+    def reach(self, one: str, other: str, address: str) -> str:
+        """The address at which member `one` reaches `address` of member `other`."""
+        return self.links.reach(one, other, address) if self.links else address
+
+    def door(self, name: str, address: str) -> str:
+        """The address at which everybody reaches `address` of the node `name`."""
+        return self.links.door(name, address) if self.links else address
 
     def clear(self, *names: str) -> Path:
         """A path inside this directory at which there is nothing."""

@@ -38,6 +38,7 @@ class View(NamedTuple):
     me: str
     leader: str | None
     term: int | None = None  # of the leadership, where the system counts them
+    position: int | None = None  # in the log that is replicated, in bytes, where the system tells it
 
 
 class Session(ABC):
@@ -46,6 +47,10 @@ class Session(ABC):
     @abstractmethod
     async def look(self) -> Reading:
         """Never raises: what goes wrong is the reading. Whoever calls it keeps the time."""
+
+    async def version(self) -> str:
+        """What runs there, as `valkey 9.1.2`; "" where it does not tell. Raises WireError."""
+        return ""
 
     @abstractmethod
     async def close(self) -> None: ...

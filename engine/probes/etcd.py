@@ -77,6 +77,13 @@ class _Session(Session, Leads):
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
             raise Lost("not the answer of an etcd member") from None
 
+    async def version(self) -> str:
+        answer = await self.pool.exchange(self.status)
+        try:
+            return f"etcd {orjson.loads(answer.body)['version']}"
+        except (orjson.JSONDecodeError, KeyError, TypeError):
+            return ""
+
     async def close(self) -> None:
         await self.pool.close()
 

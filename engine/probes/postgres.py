@@ -14,7 +14,8 @@ QUERIES = {
     "write": f"SELECT pg_logical_emit_message(true, '{MARK}', '')",
 }
 VIEW = (
-    "SELECT pg_is_in_recovery(), sender_host, sender_port FROM (SELECT) AS me"
+    "SELECT pg_is_in_recovery(), sender_host, sender_port, pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery()"
+    " THEN pg_last_wal_replay_lsn() ELSE pg_current_wal_lsn() END, '0/0')::bigint FROM (SELECT) AS me"
     " LEFT JOIN pg_stat_wal_receiver ON status = 'streaming'"
 )
 
@@ -73,12 +74,13 @@ class _Session(Session, Leads):
             row = await self.client.ask(VIEW)
         except ServerError as error:
             raise Lost(str(error)) from None
-        standby, host, port = row or (True, None, None)
+        standby, host, port, position = row or (True, None, None, None)
         if not standby:
-            return View(self.me, self.me)
+            return View(self.me, self.me, position=position)
         if not host or host.startswith("/"):  # a socket in the filesystem has no address
-            return View(self.me, None)
-        return View(self.me, _identity(f"[{host}]:{port}" if ":" in host else f"{host}:{port}"))
+            return View(self.me, None, position=position)
+        leader = _identity(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        return View(self.me, leader, position=position)
 
     async def close(self) -> None:
         await self.client.close()

@@ -62,10 +62,21 @@ class _Session(Session, Leads):
         except ServerError as error:
             raise Lost(str(error)) from None
         if reply[0] == b"master":
-            return View(self.me, self.me)
+            return View(self.me, self.me, position=reply[1])
+        position = reply[4] if reply[0] == b"slave" and reply[4] >= 0 else None
         if reply[0] == b"slave" and reply[3] in (b"connected", b"sync"):
-            return View(self.me, _identity(f"{reply[1].decode()}:{reply[2]}"))
-        return View(self.me, None)
+            return View(self.me, _identity(f"{reply[1].decode()}:{reply[2]}"), position=position)
+        return View(self.me, None, position=position)
+
+    async def version(self) -> str:
+        try:
+            reply = await self.client.exchange(encode("INFO", "server"))
+        except ServerError:
+            return ""
+        told = dict(line.split(":", 1) for line in reply.decode().splitlines() if ":" in line)
+        if "valkey_version" in told:
+            return f"Valkey {told['valkey_version']}"
+        return f"Redis {told['redis_version']}" if "redis_version" in told else ""
 
     async def close(self) -> None:
         await self.client.close()

@@ -3,15 +3,16 @@ import cytoscape from '../vendor/cytoscape/cytoscape.esm.min.mjs'
 import { colours } from './colours.js'
 
 export const CLIENTS = 'clients'
-const NAMES = ['ink', 'muted', 'panel', 'paper', 'line', 'edge', 'violet', 'violet-ink', 'violet-tint', 'teal',
+export const NAMES = ['ink', 'muted', 'panel', 'paper', 'line', 'edge', 'violet', 'violet-ink', 'violet-tint', 'teal',
   'teal-ink', 'teal-tint', 'red', 'red-ink', 'red-tint', 'grey-tint', 'blue']
 
 const key = (from, to) => `${from}\u0000${to}`
 
 /** A link for each pair, once; where it is cut one way only, an edge for each way. */
-function edges({ nodes, cuts = [] }) {
+/** The links among `nodes` and with the clients, where these are asked for. */
+export function edges({ nodes, cuts = [], clients = true }) {
   const cut = new Set(cuts.map(([from, to]) => key(from, to)))
-  const names = [CLIENTS, ...nodes.map((node) => node.name)]
+  const names = [...(clients ? [CLIENTS] : []), ...nodes.map((node) => node.name)]
   const found = []
   const add = (source, target, classes) => found.push({
     group: 'edges', classes, data: { id: `${classes} ${key(source, target)}`, source, target },
@@ -31,7 +32,7 @@ function edges({ nodes, cuts = [] }) {
   return found
 }
 
-function state(node) {
+export function state(node) {
   if (node.hurt) return 'hurt'
   if (node.up === true) return 'up'
   return node.up === false ? 'down' : 'unseen'
@@ -39,13 +40,13 @@ function state(node) {
 
 const WORDS = { hurt: 'hurt', up: '', down: 'down', unseen: 'not seen' }
 
-function label(node) {
+export function label(node) {
   return [node.name, node.leads ? '★ leads' : '', WORDS[state(node)], node.note ?? ''].filter(Boolean).join('\n')
 }
 
 const pen = document.createElement('canvas').getContext('2d')
 
-function node(name, text, classes) {
+export function node(name, text, classes) {
   pen.font = '600 13px Inter, system-ui, sans-serif'
   const lines = text.split('\n')
   const width = Math.max(...lines.map((line) => pen.measureText(line).width)) + 22
@@ -68,7 +69,7 @@ function places(nodes, width, height) {
   return found
 }
 
-function styles(c) {
+export function styles(c) {
   return [
     { selector: 'node', style: {
       shape: 'round-rectangle', width: 'data(width)', height: 'data(height)', label: 'data(label)', 'text-wrap': 'wrap',

@@ -1,7 +1,7 @@
 // Keeps what is hurt now, and the home page, as fresh as the server: by asking for the home page again.
 
 const EVERY = 5000
-const PARTS = ['home', 'banners']
+const PARTS = ['home', 'home-side', 'banners']
 
 async function refresh() {
   const home = document.getElementById('home')

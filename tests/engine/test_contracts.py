@@ -10,11 +10,12 @@ from engine import checkers, clients, drivers, faults, parameters, probes, specs
 from engine.drivers.memory import Memory
 from engine.errors import BadInput
 from engine.history import History
+from engine.lab import systems
 from engine.parameters import build, dump
 from engine.target import Node
 from engine.verdict import Verdict
 
-FAMILIES: list[Any] = [drivers, faults, probes, workloads, clients, specs, checkers]
+FAMILIES: list[Any] = [drivers, faults, probes, workloads, clients, specs, checkers, systems]
 MEMBERS = [(family.REGISTRY, name, cls) for family in FAMILIES for name, cls in family.REGISTRY]
 IDS = [f"{registry.noun} {name}" for registry, name, _ in MEMBERS]
 SAMPLES = {

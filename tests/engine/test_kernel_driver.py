@@ -239,12 +239,17 @@ def test_what_this_kernel_cannot_do_is_said(target: Target) -> None:
         assert "netem is missing" in drivers.lacks(target.nodes[0], Shaping)
 
 
-def test_nodes_that_share_a_network_are_not_cut_from_one_another(state: Path) -> None:
+def test_nodes_that_share_a_network_are_told_apart_by_their_ports_or_not_at_all(tmp_path: Path) -> None:
     need_networks()
-    here = Node("a", "127.0.0.1:9", control="process", control_params={"pid": os.getpid()})
-    peer = Node("b", "127.0.0.1:10")
-    with pytest.raises(Refused):
-        undo.prepare(state, "r", "f0", "partition", Partition(between="peers"), here, 10, peers=[peer])
+    done = subprocess.run(
+        ["unshare", "--net", sys.executable, "-m", "tests.engine.on_one_host", str(tmp_path)],
+        capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, "CHAOSBOARD_STATE": str(tmp_path)},
+    )  # fmt: skip
+    assert done.stdout.splitlines() == [
+        "cut from clients: one False, two True", "healed: one True, two True, clean, no table",
+        "rehearsed: n1 and its peers share the network of one host, at 127.0.0.1",
+        "refused: n1 and its peers share the network of one host, at 127.0.0.1, no record, no table",
+    ], done.stderr  # fmt: skip
 
 
 def test_it_works_without_root_in_a_user_namespace(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ async def test_only_the_primary_is_good_and_both_say_who_leads(pair: Pair) -> No
     assert (await look(Probe(check="write"), first.address)).ok
     views = [await view(Probe(), n.address) for n in (first, second)]
     assert [v.leader for v in views] == [first.address, first.address]
+    assert all(v.position for v in views)
 
 
 async def test_a_role_that_may_not_log_in_is_told_in_the_words_of_the_server(pair: Pair) -> None:

@@ -111,3 +111,4 @@ async def test_only_the_primary_takes_a_write_and_replicas_follow_it(valkey_sent
     views = [await view(REGISTRY.get("redis")(), n.address) for n in data]
     assert (sum(writes), all(pings)) == (1, True)
     assert {v.leader for v in views} == {views[writes.index(True)].me}
+    assert all(v.position is not None for v in views)

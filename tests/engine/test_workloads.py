@@ -9,18 +9,24 @@ from typing import Any
 
 import pytest
 
-from engine import fitting
+from engine import fitting, inspect
 from engine.checkers import REGISTRY as CHECKERS
+from engine.clients import REGISTRY as CLIENTS
 from engine.consistency import there
 from engine.errors import BadInput
 from engine.history import History, read
+from engine.lab.cluster import Cluster
+from engine.lab.systems.mariadb import Mariadb
+from engine.lab.systems.nats import Nats
 from engine.load import read as read_spec
 from engine.parameters import build, parameters
 from engine.samples import Outcome
+from engine.target import Target
 from engine.verdict import Verdict
 from engine.workloads import REGISTRY as WORKLOADS
 from tests import postgres
 from tests.engine.children import target
+from tests.systems import running
 from tests.waiting import until_async
 
 FAST: dict[str, Any] = {"rate": "400/s", "clients": 4}
@@ -34,9 +40,12 @@ async def recorded(
     load = read_spec(spec)
     pulled: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
     running = asyncio.ensure_future(load.run(pulled))
-    await until_async(lambda: load.history._count >= 2 * operations or running.done())
-    pulled.set_result("stop")
-    await running
+    try:
+        await until_async(lambda: load.history._count >= 2 * operations or running.done())
+        pulled.set_result("stop")
+        await running
+    finally:
+        running.cancel()
     return read(directory / "history.arrows")
 
 
@@ -157,3 +166,29 @@ async def test_on_postgres(name: str, tmp_path: Path, pair: postgres.Pair) -> No
     what = pair.target.to_dict()
     assert_whole(name, await recorded(tmp_path, name, what, client={"lock": True} if name == "bank" else {}))
     assert tables(pair) == 0
+
+
+@pytest.fixture(scope="module")
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    yield from running(Nats(), tmp_path_factory.mktemp("nats"))
+
+
+@pytest.mark.systems
+@pytest.mark.parametrize("name", sorted(CLIENTS.get("nats").keeps))
+async def test_on_nats(name: str, tmp_path: Path, nats: Cluster) -> None:
+    many = {} if name == "set" else {"keys": 50}
+    assert_whole(name, await recorded(tmp_path, name, nats.document(), **many))
+
+
+@pytest.fixture(scope="module")
+def mariadb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    yield from running(Mariadb(), tmp_path_factory.mktemp("mariadb"))
+
+
+@pytest.mark.systems
+@pytest.mark.parametrize("name", WORKLOADS.names())
+async def test_on_mariadb(name: str, tmp_path: Path, mariadb: Cluster) -> None:
+    client = {"database": "lab", **({"lock": True} if name == "bank" else {})}
+    what = mariadb.document()
+    assert await asyncio.to_thread(lambda: inspect.check(Target.from_dict(what)).nodes[0].reachable)
+    assert_whole(name, await recorded(tmp_path, name, what, client=client))

@@ -1,13 +1,14 @@
+import json
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from engine.lab.places import Place
 from engine.lab.programs import CEPH_MON, MONMAPTOOL, Program, run
 from engine.lab.server import Server
 from engine.lab.site import Site
 from engine.lab.systems import System
-from engine.wire.ceph import ask
 
 if TYPE_CHECKING:
     from engine.lab.cluster import Cluster
@@ -62,10 +63,19 @@ class CephMon(System):
         return Server(name, f"{place.host}:{port}", site.directory, place, (*mon, "-f"))
 
     def ready(self, cluster: "Cluster") -> bool:
-        states = [_status(cluster, node.name).get("state") for node in cluster.nodes]
-        return sorted(map(str, states)) == ["leader"] + ["peon"] * (self.nodes - 1)
+        states = [_state(cluster, node.name) for node in cluster.nodes]
+        return sorted(states) == ["leader"] + ["peon"] * (self.nodes - 1)
 
 
-def _status(cluster: "Cluster", name: str) -> dict[str, Any]:
-    """`mon_status` of one monitor, asked over its admin socket; empty where it does not answer."""
-    return ask(str(cluster.directory / f"mon.{name}.asok"), "mon_status")
+def _state(cluster: "Cluster", name: str) -> str:
+    """What a monitor says of itself at its admin socket: a length of four bytes, then JSON."""
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1.0)
+            connection.connect(str(cluster.directory / f"mon.{name}.asok"))
+            connection.sendall(b'{"prefix": "mon_status"}\0')
+            answer = connection.makefile("rb")
+            answer.read(4)
+            return str(json.loads(answer.read())["state"])
+    except (OSError, ValueError, KeyError):
+        return ""

@@ -4,14 +4,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
-from engine import ports
-from engine.lab import CannotRun
 from engine.lab.places import Place
 from engine.lab.programs import NATS, Program
 from engine.lab.server import Server
 from engine.lab.site import Site
 from engine.lab.systems import System
 from engine.parameters import param
+from engine.target import split_address
 
 if TYPE_CHECKING:
     from engine.lab.cluster import Cluster
@@ -41,37 +40,34 @@ class Nats(System):
     kinds: ClassVar[Mapping[str, str]] = {"": "nats"}
     needs: ClassVar[tuple[Program, ...]] = (NATS,)
 
+    linked: ClassVar[str] = "each pair of servers, and clients and each server"
+
     nodes: int = param(3, help="how many nodes; it needs three to keep anything", least=3, most=9)
 
     def lay_out(self, site: Site) -> list[Server]:
         binary, rows = NATS.get(), self._rows(site)
         return [
             Server(
-                row[0], f"{row[1].host}:{row[2]}", site.directory, row[1],
-                (binary, "-c", self._configure(site, row, rows)),
+                name, site.door(name, f"{place.host}:{port}"), site.directory, place,
+                (binary, "-c", self._configure(site, (name, place, port, route), rows)),
+                behind=f"{place.host}:{port}",
             )
-            for row in rows
+            for name, place, port, route in rows
         ]  # fmt: skip
 
     def _rows(self, site: Site) -> list[Row]:
-        for _ in range(20):
-            numbers = site.ports(4222, 6222)
-            if all(
-                ports.free(client + MONITOR, host)
-                for host, (client, _) in zip(site.hosts, numbers, strict=True)
-            ):
-                return [
-                    (name, place, client, route)
-                    for name, place, (client, route) in zip(self.names, site.places, numbers, strict=True)
-                ]
-        raise CannotRun("too few ports are free")
+        numbers = site.ports_with(MONITOR, 4222, 6222)
+        return [
+            (name, place, client, route)
+            for name, place, (client, route) in zip(self.names, site.places, numbers, strict=True)
+        ]
 
     def _configure(self, site: Site, row: Row, rows: list[Row]) -> str:
         name, place, port, route = row
         others = ", ".join(
-            f'"nats://{other.host}:{number}"'
-            for _, other, _, number in rows
-            if number != route or other != place
+            f'"nats://{site.reach(name, other, f"{at.host}:{number}")}"'
+            for other, at, _, number in rows
+            if other != name
         )
         folder = site.fresh(f"{name}.data")
         file = site.directory / f"{name}.conf"
@@ -90,7 +86,8 @@ class Nats(System):
 
 
 def _jetstream(node: Server) -> dict[str, Any]:
-    url = f"http://{node.host}:{node.port + MONITOR}"
+    host, port = split_address(node.behind)
+    url = f"http://{host}:{port + MONITOR}"
     try:
         if httpx.get(f"{url}/healthz", timeout=1.0, trust_env=False).status_code != 200:
             return {}

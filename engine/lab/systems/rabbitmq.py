@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import httpx
 
 from engine import ports
-from engine.lab import CannotRun
 from engine.lab.places import Place
 from engine.lab.programs import RABBITMQ, Program
 from engine.lab.server import Server
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     from engine.lab.cluster import Cluster
 
 MANAGEMENT = 10000  # 15672 for 5672: where its HTTP API listens, from where clients come
-QUEUE = "lab"
+QUEUE = "chaosboard"
 LIGHT = "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none"
 CONF = """\
 cluster_formation.peer_discovery_backend = classic_config
@@ -32,13 +31,13 @@ collect_statistics_interval = 1000
 
 @dataclass(frozen=True)
 class Rabbitmq(System):
-    """A RabbitMQ cluster with a quorum queue called lab, which is kept on Raft."""
+    """A RabbitMQ cluster with a quorum queue called chaosboard, which is kept on Raft."""
 
     kinds: ClassVar[Mapping[str, str]] = {"": "rabbitmq"}
     needs: ClassVar[tuple[Program, ...]] = (RABBITMQ,)
 
     def lay_out(self, site: Site) -> list[Server]:
-        binary, numbers = RABBITMQ.get(), _numbers(site)
+        binary, numbers = RABBITMQ.get(), site.ports_with(MANAGEMENT, 5672, 25672)
         epmd = ports.choose(1)[0]
         called = [f"{name}@{host}" for name, host in zip(self.names, site.hosts, strict=True)]
         members = "\n".join(
@@ -73,14 +72,6 @@ class Rabbitmq(System):
         """Has the queue a leader, and are all of its members there?"""
         queue = _api(node, "GET", f"queues/%2F/{QUEUE}") or {}
         return bool(queue.get("leader")) and len(queue.get("online") or ()) == self.nodes
-
-
-def _numbers(site: Site) -> list[tuple[int, ...]]:
-    for _ in range(20):
-        numbers = site.ports(5672, 25672)
-        if all(ports.free(row[0] + MANAGEMENT) for row in numbers):
-            return numbers
-    raise CannotRun("too few ports are free")
 
 
 def _environ(site: Site, name: str, place: Place, port: int, members: str) -> dict[str, str]:

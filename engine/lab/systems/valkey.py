@@ -33,6 +33,8 @@ repl-diskless-sync-delay 0
 min-replicas-to-write 1
 """
 
+ANNOUNCE = "replica-announce-ip {}\nreplica-announce-port {}\n"
+
 # A Sentinel tries a lost link again once a second, and a promotion cuts every link: with less than
 # a second of patience it takes the new primary for dead and replaces it a second time.
 SENTINEL_CONF = """\
@@ -54,6 +56,7 @@ class Valkey(System):
     """A Valkey or Redis primary with replicas, watched by Sentinels that replace it when it dies."""
 
     kinds: ClassVar[Mapping[str, str]] = {"": "redis", SENTINELS: "tcp"}
+    linked: ClassVar[str] = "everybody and each server: they tell each other one address of each"
     needs: ClassVar[tuple[Program, ...]] = (VALKEY,)
 
     nodes: int = param(3, help="how many servers, the primary among them; each has a Sentinel beside it",
@@ -61,17 +64,29 @@ class Valkey(System):
 
     def lay_out(self, site: Site) -> list[Server]:
         binary, numbers = VALKEY.get(), site.ports(6379, 26379)
-        primary = f"{site.hosts[0]} {numbers[0][0]}"
+        doors = [
+            site.door(f"v{i + 1}", f"{host}:{port}")
+            for i, (host, (port, _)) in enumerate(zip(site.hosts, numbers, strict=True))
+        ]
+        primary = doors[0].replace(":", " ")
         servers, watchers = [], []
         for i, (place, (port, watching)) in enumerate(zip(site.places, numbers, strict=True)):
-            tail = f"replicaof {primary}\n" if i else ""
+            tail = ANNOUNCE.format(*doors[i].split(":")) + (f"replicaof {primary}\n" if i else "")
             conf = _write(site, f"v{i + 1}", place, port, SERVER_CONF + tail)
-            servers.append(_server(site, f"v{i + 1}", place, port, (binary, conf), ""))
+            servers.append(
+                Server(
+                    f"v{i + 1}",
+                    doors[i],
+                    site.directory,
+                    place,
+                    (binary, conf),
+                    behind=f"{place.host}:{port}",
+                )
+            )
             conf = _write(site, f"s{i + 1}", place, watching, SENTINEL_CONF, master=MASTER, primary=primary,
                           quorum=self.nodes // 2 + 1)  # fmt: skip
-            watchers.append(
-                _server(site, f"s{i + 1}", place, watching, (binary, conf, "--sentinel"), SENTINELS)
-            )
+            argv, address = (binary, conf, "--sentinel"), f"{place.host}:{watching}"
+            watchers.append(Server(f"s{i + 1}", address, site.directory, place, argv, group=SENTINELS))
         return servers + watchers
 
     def form(self, cluster: "Cluster") -> None:
@@ -92,10 +107,6 @@ def _write(site: Site, name: str, place: Place, port: int, conf: str, **more: An
     file: Path = folder / "node.conf"
     file.write_text(conf.format(host=place.host, port=port, folder=folder, log=log, **more))
     return str(file)
-
-
-def _server(site: Site, name: str, place: Place, port: int, argv: tuple[str, ...], group: str) -> Server:
-    return Server(name, f"{place.host}:{port}", site.directory, place, argv, group=group)
 
 
 def _replicated(nodes: list[Server]) -> bool:

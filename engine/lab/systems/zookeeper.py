@@ -19,14 +19,17 @@ syncLimit=4
 dataDir={folder}
 clientPort={port}
 clientPortAddress={host}
-admin.enableServer=false
-4lw.commands.whitelist=srvr,ruok,mntr,isro
+admin.serverAddress={host}
+admin.serverPort={admin}
+4lw.commands.whitelist=srvr,ruok,mntr
 {members}
 """
+ADMIN = 8080 - 2181  # from where clients come to where its admin server listens, as both are by default
 FLAGS = (
     "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Dzookeeper.jmx.log4j.disable=true",
     "-Djava.net.preferIPv4Stack=true",
 )  # fmt: skip
+BESIDE = ("/usr/share/java/slf4j-simple.jar", "/usr/share/java/servlet-api.jar")  # its log, its admin server
 MAIN = "org.apache.zookeeper.server.quorum.QuorumPeerMain"
 
 
@@ -38,7 +41,7 @@ class Zookeeper(System):
     needs: ClassVar[tuple[Program, ...]] = (JAVA, ZOOKEEPER)
 
     def lay_out(self, site: Site) -> list[Server]:
-        numbers = site.ports(2181, 2888, 3888)
+        numbers = site.ports_with(ADMIN, 2181, 2888, 3888)
         members = "\n".join(
             f"server.{i + 1}={host}:{peer}:{election}"
             for i, (host, (_, peer, election)) in enumerate(zip(site.hosts, numbers, strict=True))
@@ -52,8 +55,10 @@ class Zookeeper(System):
         name = self.names[number - 1]
         folder, file = site.fresh(f"{name}.data"), site.directory / f"{name}.cfg"
         (folder / "myid").write_text(f"{number}\n")
-        file.write_text(CONF.format(folder=folder, port=port, host=place.host, members=members))
-        argv = (JAVA.get(), *FLAGS, "-cp", ZOOKEEPER.get(), MAIN, str(file))
+        file.write_text(
+            CONF.format(folder=folder, port=port, host=place.host, admin=port + ADMIN, members=members)
+        )
+        argv = (JAVA.get(), *FLAGS, "-cp", ":".join((ZOOKEEPER.get(), *BESIDE)), MAIN, str(file))
         return Server(name, f"{place.host}:{port}", site.directory, place, argv)
 
     def ready(self, cluster: "Cluster") -> bool:

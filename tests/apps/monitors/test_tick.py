@@ -1,18 +1,42 @@
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from apps.monitors import services
+from apps.monitors.models import Watch
 from apps.targets.models import Node
 from engine.target import Target as EngineTarget
 from tests.apps import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+NOW = timezone.now()
+SECOND = timedelta(seconds=1)
+
 
 def test_a_tick_stores_what_it_saw_of_every_node():
     factories.target()
-    assert services.tick() == 1
-    assert services.tick() == 1
+    assert services.tick(NOW) == 1
+    assert services.tick(NOW + 5 * SECOND) == 1
     assert list(Node.objects.values_list("up", "recent")) == [(True, [True, True])] * 3
+    assert Watch.objects.get().status == "up"
+
+
+def test_each_service_is_looked_at_in_its_own_pace():
+    factories.target("often")
+    rare = factories.target("rare")
+    rare.look_every = 20
+    rare.save()
+    seen = [services.tick(NOW + i * SECOND) for i in range(21)]
+    assert [i for i, n in enumerate(seen) if n] == [0, 5, 10, 15, 20]
+    assert (seen[0], seen[5], seen[20]) == (2, 1, 2)
+
+
+def test_a_clock_that_was_set_back_does_not_stop_the_looks():
+    factories.target()
+    services.tick(NOW)
+    assert services.tick(NOW - 3600 * SECOND) == 1
 
 
 def test_no_more_than_60_checks_are_remembered():

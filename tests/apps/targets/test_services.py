@@ -57,7 +57,7 @@ def test_an_unknown_key_is_named():
 
 
 def test_an_unknown_kind_names_those_there_are(answering):
-    assert "there are: dns, etcd" in refusal(service({"address": answering}, kind="oracle"))["kind"]
+    assert "there are: ceph-mon, dns, etcd" in refusal(service({"address": answering}, kind="oracle"))["kind"]
 
 
 def test_text_where_a_number_belongs_is_named_at_its_parameter(answering):

@@ -1,0 +1,89 @@
+import asyncio
+import json
+import struct
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from engine.parameters import param
+from engine.probes import GOOD, Leads, Probe, Reading, Session, View, failed
+from engine.target import Node
+from engine.wire import Lost, NotConnected, WireError, reason
+from engine.wire.once import ask
+
+BANNER = b"ceph v2\n"
+
+
+@dataclass(frozen=True)
+class CephMon(Probe):
+    """Greets a Ceph monitor; who leads is asked at its admin socket, where it runs on this host."""
+
+    admin_socket: str = param(
+        "", help="the path of its admin socket, {node} for its name; found by the port it listens on if empty"
+    )
+    nodes: str = param(
+        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
+    )
+    leads: ClassVar[bool] = True
+
+    def session(self, node: Node) -> Session:
+        return _Session(node, self.admin_socket.replace("{node}", node.name))
+
+
+@dataclass
+class _Session(Session, Leads):
+    node: Node
+    socket: str
+
+    async def look(self) -> Reading:
+        try:
+            data = await ask(self.node.host, self.node.port, BANNER, lambda data: len(data) >= len(BANNER))
+        except WireError as error:
+            return failed(error)
+        return GOOD if data.startswith(BANNER) else Reading(False, "not the greeting of a Ceph monitor")
+
+    async def view(self) -> View:
+        self.socket = self.socket or await asyncio.to_thread(_socket_of, self.node)
+        status = await _command(self.socket, "mon_status")
+        try:
+            monitors = {one["rank"]: one["name"] for one in status["monmap"]["mons"]}
+            quorum = status["quorum"]
+            return View(str(status["name"]), str(monitors[min(quorum)]) if quorum else None)
+        except (KeyError, TypeError, ValueError):
+            raise Lost("not the answer of a Ceph monitor") from None
+
+    async def close(self) -> None:
+        pass
+
+
+def _socket_of(node: Node) -> str:
+    """The admin socket of the process that listens where the node does; raises NotConnected."""
+    import psutil
+
+    from engine import processes
+    from engine.target import split_address
+
+    for pid in processes.listeners(split_address(node.upstream or node.address)[1]):
+        try:
+            sockets = psutil.Process(pid).net_connections("unix")
+        except psutil.Error:
+            continue
+        for path in (str(one.laddr) for one in sockets):
+            if path.endswith(".asok"):
+                return path
+    raise NotConnected(f"no admin socket of {node.name} is found on this host")
+
+
+async def _command(path: str, command: str) -> dict[str, Any]:
+    """The answer of a daemon at its admin socket: a length of four bytes, then JSON."""
+    try:
+        reader, writer = await asyncio.open_unix_connection(path)
+    except OSError as error:
+        raise NotConnected(reason(error)) from None
+    try:
+        writer.write(json.dumps({"prefix": command}).encode() + b"\0")
+        (length,) = struct.unpack("!I", await reader.readexactly(4))
+        return dict(json.loads(await reader.readexactly(length)))
+    except (OSError, EOFError, ValueError) as error:
+        raise Lost(str(error)) from None
+    finally:
+        writer.close()
