@@ -6,9 +6,9 @@ from typing import Any
 
 from apps.reports import comparison, pages
 from apps.reports.comparison import Difference, Latencies
-from apps.runs.figures import target_print
+from apps.runs.figures import target_print, told_version
 from apps.runs.models import Run
-from engine import judge
+from engine import judge, text
 from engine.document import dump
 from engine.errors import EngineError
 
@@ -17,8 +17,8 @@ MOST_READINGS = 20_000  # of a run, for the bootstrap; of more, every second, th
 PARTS = (("before", "before the fault"), ("during", "while it hurt"), ("after", "after it"))
 TIMES = (
     ("time_to_detect", "Time to detect"),
-    ("time_to_recover_from_injected", "Recovered, from injected"),
-    ("time_to_recover_from_healed", "Recovered, from healed"),
+    ("time_to_recover_from_injected", "Time to recover, from injected"),
+    ("time_to_recover_from_healed", "Time to recover, from healed"),
 )
 
 
@@ -32,6 +32,11 @@ class Compared:
     @cached_property
     def result(self) -> dict[str, Any]:
         return pages.report(self.run)
+
+    @property
+    def target_version(self) -> str:
+        """As it was asked for, or as its nodes told."""
+        return self.run.target_version or told_version(self.result)
 
     @property
     def zero(self) -> float:
@@ -87,7 +92,7 @@ def _fewer(series: Latencies) -> Latencies:
 
 
 def differences(base: Compared, other: Compared) -> list[Difference]:
-    found = [comparison.shares("Availability, whole run", base.share(None), other.share(None))]
+    found = [comparison.shares("Availability of the whole run", base.share(None), other.share(None))]
     found += [
         comparison.shares(f"Availability {words}", base.share(part), other.share(part))
         for part, words in PARTS
@@ -119,12 +124,13 @@ def verdict(differences: list[Difference]) -> str:
     better = [d.name.lower() for d in differences if d.better is True]
     if not worse and not better:
         return "No difference that can be told."
-    parts = [
-        f"worse in {', '.join(worse)}" if worse else "",
-        f"better in {', '.join(better)}" if better else "",
-    ]
-    text = "; ".join(part for part in parts if part)
-    return f"{text[0].upper()}{text[1:]}."
+    parts = [f"{how} in {_some(names)}" for how, names in (("worse", worse), ("better", better)) if names]
+    told = "; ".join(parts)
+    return f"{told[0].upper()}{told[1:]}."
+
+
+def _some(names: list[str]) -> str:
+    return text.listed([*names[:3], f"{len(names) - 3} more"] if len(names) > 4 else names)
 
 
 def context(runs: list[Run]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def measured(run: Run, result: dict[str, Any]) -> dict[str, Any]:
         "target_id": run.target_id,
         "at": _at(run, result),
         "version": run.version.number,
-        "target_version": run.target_version,
+        "target_version": run.target_version or told_version(result),
         "target_print": target_print(run.target_document),
         **read(result),
     }
@@ -40,6 +40,12 @@ def read(result: dict[str, Any]) -> dict[str, Any]:
 def _at(run: Run, result: dict[str, Any]) -> datetime:
     told = result.get("started_at")
     return run.started_at or (datetime.fromisoformat(told) if told else run.created_at)
+
+
+def told_version(result: dict[str, Any]) -> str:
+    """What the nodes said of themselves: "8.1", or "8.0, 8.1" where they differ; "" where none said."""
+    told = (result.get("versions") or {}).get("target") or {}
+    return ", ".join(sorted({str(version) for version in told.values() if version}))[:100]
 
 
 def target_print(document: dict[str, Any]) -> str:

@@ -43,6 +43,9 @@ function lanes(palette, top) {
   }))
 }
 
+/** The range of an axis whose data end below the lanes. */
+const below = ([low, high], room) => [low, low + (high - low) / (1 - room)]
+
 function draw(name, title, subtitle, key, yaxis, withLanes = false, last = false) {
   const palette = colours(['ink', 'blue', 'rose', 'brown', 'cyan', 'olive', 'muted', 'line', 'panel', 'violet', 'violet-tint'])
   const compact = root.clientWidth < 560
@@ -52,16 +55,19 @@ function draw(name, title, subtitle, key, yaxis, withLanes = false, last = false
     hovertemplate: key === 'availability' ? '%{y:.1f} %' : '%{y:.1f} ms',
   }))
   const grid = { gridcolor: palette.line, linecolor: palette.line, tickfont: { color: palette.muted, size: 11 }, fixedrange: true }
-  const room = withLanes ? runs.length * LANE + 0.04 : 0
-  Plotly.react(place(name, title, subtitle), [...(withLanes ? lanes(palette, 1) : []), ...traces], {
-    height: withLanes ? 220 + runs.length * 10 : last ? 170 : 150,
+  const room = withLanes ? runs.length * LANE + 0.02 : 0
+  const height = withLanes ? 180 + runs.length * 12 : last ? 170 : 150
+  const div = place(name, title, subtitle)
+  div.style.height = `${height}px`
+  Plotly.react(div, [...(withLanes ? lanes(palette, 1) : []), ...traces], {
+    height,
     margin: { l: compact ? 50 : 66, r: 10, t: 6, b: last ? 24 : 6, autoexpand: false },
     paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)', showlegend: false,
     font: { family: 'Inter, system-ui, sans-serif', color: palette.muted, size: 11 },
     hovermode: 'x unified', hoverlabel: { bgcolor: palette.panel, bordercolor: palette.line, font: { color: palette.ink, size: 12 } },
     xaxis: { ...grid, range: range(), ticksuffix: ' s', hoverformat: '.2f', showgrid: false, zeroline: true, zerolinecolor: palette.violet, showticklabels: last, nticks: compact ? 5 : 9 },
     yaxis: { range: [0, 1], visible: false, fixedrange: true },
-    yaxis2: { ...grid, zeroline: false, overlaying: 'y', side: 'left', domain: [0, 1 - room], ...yaxis },
+    yaxis2: { ...grid, zeroline: false, overlaying: 'y', side: 'left', ...yaxis, ...(yaxis.range ? { range: below(yaxis.range, room) } : {}) },
   }, CONFIG)
 }
 

@@ -18,7 +18,7 @@ function place(root, name, title, subtitle) {
   const found = root.querySelector(`[data-chart=${name}] .chart`)
   if (found) return found
   const head = make('div', 'chart-head', make('h3', '', title), make('span', 'muted small', subtitle))
-  const div = make('div', 'chart trend-chart')
+  const div = make('div', 'chart')
   div.setAttribute('role', 'img')
   div.setAttribute('aria-label', `${title} of each run, ${subtitle}; the table holds the figures`)
   const section = make('section', 'chart-box', head, div)
@@ -46,7 +46,10 @@ function draw(root, data) {
   ]
   charts.forEach(([name, title, subtitle, traces, yaxis], i) => {
     const last = i === charts.length - 1
-    Plotly.react(place(root, name, title, subtitle), traces, layout(data, c, compact, yaxis, i === 0, last), CONFIG)
+    const div = place(root, name, title, subtitle)
+    const drawn = layout(data, c, compact, yaxis, i === 0, last)
+    div.style.height = `${drawn.height}px`
+    Plotly.react(div, traces, drawn, CONFIG)
   })
   root.dataset.drawn = String(x.length)
 }
