@@ -69,6 +69,8 @@ class Load:
         ended = self.history.end(
             begun, process, outcome, f, key, value, error=error, node=session.asked, version=version
         )
+        if (task := asyncio.current_task()) and task.cancelling():
+            raise asyncio.CancelledError  # not by the time-out: a session may have made a failure of it
         return outcome, error, ended
 
     async def run(self, pulled: "asyncio.Future[Any]") -> None:
@@ -77,15 +79,20 @@ class Load:
         workers = [asyncio.create_task(client.work()) for client in self.clients]
         metronome = Metronome(now_ns() + LEAD_IN_NS, round(NS / self.workload.rate), self._due)
         say("ready")
-        while not pulled.done():
-            await asyncio.wait([pulled, *workers], timeout=FLUSH, return_when=asyncio.FIRST_COMPLETED)
-            self.flush()
+        try:
+            while not pulled.done():
+                await asyncio.wait([pulled, *workers], timeout=FLUSH, return_when=asyncio.FIRST_COMPLETED)
+                self.flush()
+                for worker in workers:
+                    if worker.done():
+                        worker.result()  # it ends only by an error of its own
+            metronome.stop()
+            if pulled.result() == "stop":
+                await self._end(workers)
+        finally:
+            metronome.stop()
             for worker in workers:
-                if worker.done():
-                    worker.result()  # it ends only by an error of its own
-        metronome.stop()
-        if pulled.result() == "stop":
-            await self._end(workers)
+                worker.cancel()
         self.flush()
 
     async def _end(self, workers: "list[asyncio.Task[None]]") -> None:

@@ -155,8 +155,8 @@ class Draft:
             kind = self.values.get(f"step-{step}-fault", "")
             self.values.setdefault(f"step-{step}-{kind}-nodes", default_nodes(target))
         workload, drawn = self.values.get("workload", ""), self.values.get("drawn_workload", "")
-        if bool(workload) != bool(drawn):  # a workload counts what is lost; without one nobody does
-            self.values["expect_lost_writes"] = "0" if workload else ""
+        if _tells_lost(workload) != _tells_lost(drawn):
+            self.values["expect_lost_writes"] = "0" if _tells_lost(workload) else ""
 
     def remove_step(self, step: str) -> None:
         self.steps = [s for s in self.steps if s != step]
@@ -286,3 +286,8 @@ def _compared(key: str, value: str) -> str:
     if key in ("availability", "p99") and value[:1].isdecimal():
         return f">= {value}" if key in LEAST else f"<= {value}"
     return value
+
+
+def _tells_lost(workload: str) -> bool:
+    """Does this workload, by its name, count what is lost? Without one nobody does."""
+    return workload in WORKLOADS and WORKLOADS.get(workload).tells_lost

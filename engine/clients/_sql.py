@@ -7,53 +7,19 @@ not happened: its connection is closed, and the server takes it back.
 import asyncio
 import re
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
 
 from engine.calls import MISMATCH, Answer, Call, Place, Use
 from engine.clients import LIFETIME, Failed, Kept, Session, Unknown
+from engine.clients._hands import Finder, Gone, Hand, Link, Refusal, Rows, Server, give_up
 from engine.target import Target
 
 WHAT = ("register", "cas-register", "kv", "set", "queue", "counter", "bank", "list-append", "rw-register")
-FIND = 1.0  # seconds for a node to say whether it is the primary
-GIVE_UP = 1.0  # seconds after which what was abandoned is given up, with its connection
 GUARD = "guard"
-Rows = list[tuple[Any, ...]]
-
-
-class Refusal(Exception):
-    """What the server said; `sure` where nothing of the statement, or of its transaction, can have happened.
-
-    `conflict` where it gave way to another transaction, as it may at any time: server and connection are well.
-    """
-
-    def __init__(self, message: str, *, sure: bool, conflict: bool = False) -> None:
-        super().__init__(message)
-        self.sure, self.conflict = sure, conflict
-
-
-class Gone(Exception):
-    """The connection broke."""
-
-
-class Link(ABC):
-    """One connection, which commits each statement by itself."""
-
-    @abstractmethod
-    async def ask(self, query: str, *given: Any) -> Rows:
-        """Raises Refusal or Gone."""
-
-    @abstractmethod
-    async def changed(self, query: str, *given: Any) -> int:
-        """How many rows; raises Refusal or Gone."""
-
-    @abstractmethod
-    def drop(self) -> None:
-        """Closes it at once, waiting for nobody."""
 
 
 @dataclass(frozen=True)
@@ -61,22 +27,13 @@ class Dialect:
     """What differs between servers."""
 
     begin: tuple[str, ...]
+    look: tuple[str, ...]  # begins a transaction that only reads, at any node
     tables: tuple[str, ...]
     put: str
     add: str
     append: str
     old_tables: str
     tells_cas: bool  # does an UPDATE give the new version back?
-    begin_look: tuple[str, ...] = ()  # what only reads, where a replica answers; empty where it is as any
-
-
-@dataclass(eq=False)
-class Server:
-    """One node: how it is connected to, and whether it says that it is the primary."""
-
-    name: str
-    connect: Callable[[], Awaitable[Link]]  # raises Refusal or Gone
-    rank: Callable[[Link], Awaitable[int]]  # the higher the newer a primary; -1 is none
 
 
 @dataclass(eq=False)
@@ -87,8 +44,10 @@ class SqlKept(Kept):
     servers: list[Server]
     lock: bool
     table: str = ""
+    finder: Finder = field(init=False)
 
     def __post_init__(self) -> None:
+        self.finder = Finder(self.servers)
         self.table = (
             f"chaosboard_{int(time.time()):x}_{re.sub('[^a-z0-9]', '', self.use.prefix.lower())[-8:]}"
         )
@@ -98,23 +57,41 @@ class SqlKept(Kept):
         return SqlSession(self, place, own=self.use.read_from == "replicas" and not last)
 
     async def prepare(self) -> None:
-        """Old tables of loads that died are dropped, too."""
-        statements = [statement.replace("{t}", self.table) for statement in self.dialect.tables]
-        async with _Once(self) as link:
-            for (name,) in await link.ask(self.dialect.old_tables):
-                if _age(str(name)) > LIFETIME:
-                    await link.ask(f"DROP TABLE IF EXISTS {name}")
-            for statement in statements:
-                await link.ask(statement)
-            given = {**self.use.given, **({GUARD: 0} if self.use.what == "queue" else {})}
-            for key, value in given.items():
-                await link.ask(f"DELETE FROM {self.table} WHERE k = %s", key)
-                await link.ask(f"INSERT INTO {self.table} (k, c, n) VALUES (%s, %s, 1)", key, value)
+        await self._once(self._lay_out)
 
     async def remove(self) -> None:
-        async with _Once(self) as link:
-            await link.ask(f"DROP TABLE IF EXISTS {self.table}")
-            await link.ask(f"DROP TABLE IF EXISTS {self.table}_q")
+        await self._once(self._drop)
+
+    async def _lay_out(self, link: Link) -> None:
+        """Old tables of loads that died are dropped, too."""
+        for (name,) in await link.ask(self.dialect.old_tables):
+            if _age(str(name)) > LIFETIME:
+                await link.ask(f"DROP TABLE IF EXISTS {name}")
+        for statement in self.dialect.tables:
+            await link.ask(statement.replace("{t}", self.table))
+        given = {**self.use.given, **({GUARD: 0} if self.use.what == "queue" else {})}
+        for key, value in given.items():
+            await link.ask(f"DELETE FROM {self.table} WHERE k = %s", key)
+            await link.ask(f"INSERT INTO {self.table} (k, c, n) VALUES (%s, %s, 1)", key, value)
+
+    async def _drop(self, link: Link) -> None:
+        await link.ask(f"DROP TABLE IF EXISTS {self.table}")
+        await link.ask(f"DROP TABLE IF EXISTS {self.table}_q")
+
+    async def _once(self, act: Callable[[Link], Awaitable[None]]) -> None:
+        """At the primary, what may be repeated."""
+        hand = Hand(self.finder, Place(len(self.servers), 0, self.use.placement))
+
+        async def acting() -> None:
+            await act(await hand.at_primary())
+
+        task = asyncio.get_running_loop().create_task(acting())
+        try:
+            await asyncio.shield(task)
+        except (Refusal, Gone) as error:
+            raise Unknown(str(error)) from None
+        finally:
+            give_up(task, hand)
 
 
 def _age(table: str) -> float:
@@ -123,127 +100,58 @@ def _age(table: str) -> float:
     return time.time() - int(found[1], 16) if found else 0.0
 
 
-class _Once:
-    """A connection to the primary for what may be repeated."""
-
-    def __init__(self, kept: SqlKept) -> None:
-        self.session = kept.session(0)
-
-    async def __aenter__(self) -> Link:
-        return await self.session.at_primary()
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        await self.session.close()
-        if isinstance(error, Refusal | Gone):
-            raise Unknown(str(error)) from None
-
-
 class SqlSession(Session):
     def __init__(self, kept: SqlKept, place: Place, *, own: bool) -> None:
-        self.kept, self.place, self.own = kept, place, own
-        self.links: dict[int, Link] = {}
-        self.primary: int | None = None
-        self.busy: int | None = None  # the node whose link is in use
-        self.committing = self.abandoned = False
+        self.kept, self.own = kept, own
+        self.hand = Hand(kept.finder, place)
 
     async def call(self, call: Call) -> Answer:
-        """In a task of its own: what is cancelled leaves its connection to its end."""
-        self.committing = self.abandoned = False
-        self.busy = None
-        doing = _Doing(self)
+        """In a task of its own: what is cancelled keeps its connection, which is cut."""
+        hand = self.hand
+        hand.busy = hand.link = None
+        doing = _Doing(self.kept, hand, own=self.own)
         task = asyncio.get_running_loop().create_task(doing.run(call))
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             doing.abandoned = True
-            self._give_up(task)
+            self.hand = hand.rest()
+            give_up(task, hand)
             if not doing.committing:
                 raise Failed("no answer in time, and nothing was committed") from None
             raise
-
-    def _give_up(self, task: "asyncio.Task[Answer]") -> None:
-        link = self.links.pop(self.busy, None) if self.busy is not None else None
-        self.primary = None
-        self.place.failed()
-        asyncio.get_running_loop().call_later(GIVE_UP, task.cancel)
-        task.add_done_callback(lambda task: _ended(task, link))
-
-    async def at_primary(self) -> Link:
-        if self.primary is None:
-            self.primary = await self._find()
-        return await self.at(self.primary)
-
-    async def at_own(self) -> Link:
-        return await self.at(self.place.next())
-
-    async def at(self, node: int) -> Link:
-        """Raises Failed where it cannot be connected to."""
-        self.busy = node
-        self.asked = self.kept.servers[node].name
-        if node not in self.links:
-            try:
-                self.links[node] = await self.kept.servers[node].connect()
-            except (Refusal, Gone) as error:
-                self.forget()
-                raise Failed(str(error)) from None
-        return self.links[node]
-
-    async def _find(self) -> int:
-        ranks = await asyncio.gather(*(self._rank(node) for node in range(len(self.kept.servers))))
-        if max(ranks) < 0:
-            raise Failed("no node says that it is the primary")
-        return ranks.index(max(ranks))
-
-    async def _rank(self, node: int) -> int:
-        """-1 where it does not say in time."""
-        server, link = self.kept.servers[node], None
-        try:
-            async with asyncio.timeout(FIND):
-                link = await server.connect()
-                return await server.rank(link)
-        except (Refusal, Gone, TimeoutError):
-            return -1
         finally:
-            if link:
-                link.drop()
-
-    def forget(self) -> None:
-        """The link in use is closed; who is the primary is asked again."""
-        self.primary = None
-        self.place.failed()
-        if self.busy is not None and (link := self.links.pop(self.busy, None)):
-            link.drop()
+            self.asked = hand.asked
 
     async def close(self) -> None:
-        for link in self.links.values():
-            link.drop()
-        self.links.clear()
-
-
-def _ended(task: "asyncio.Task[Answer]", link: Link | None) -> None:
-    if link:
-        link.drop()
-    if not task.cancelled():
-        task.exception()  # so that nobody complains that it was not looked at
+        self.hand.close()
 
 
 class _Doing:
     """One operation under way."""
 
-    def __init__(self, session: SqlSession) -> None:
-        self.session, self.kept, self.dialect = session, session.kept, session.kept.dialect
+    def __init__(self, kept: SqlKept, hand: Hand, *, own: bool) -> None:
+        self.kept, self.dialect, self.hand, self.own = kept, kept.dialect, hand, own
         self.committing = self.abandoned = False
 
     async def run(self, call: Call) -> Answer:
         try:
             return await DO[call.f](self, call)
         except Refusal as refusal:
-            if not refusal.conflict:
-                self.session.forget()
+            await self._roll_back(refusal)
             raise (Failed if refusal.sure or not self.committing else Unknown)(str(refusal)) from None
         except Gone as gone:
-            self.session.forget()
+            self.hand.forget()
             raise (Unknown if self.committing else Failed)(str(gone)) from None
+
+    async def _roll_back(self, refusal: Refusal) -> None:
+        """One that lost against another transaction goes on at the same connection."""
+        try:
+            if not refusal.mild or self.hand.link is None:
+                raise refusal
+            await self.hand.link.ask("ROLLBACK")
+        except (Refusal, Gone):
+            self.hand.forget()
 
     def sql(self, text: str) -> str:
         return text.replace("{t}", self.kept.table)
@@ -256,34 +164,28 @@ class _Doing:
 
     async def one(self, text: str, *given: Any) -> Rows:
         """A single statement that changes something, and commits."""
-        link = await self.session.at_primary()
+        link = await self.hand.at_primary()
         self.commits()
         return await link.ask(self.sql(text), *given)
 
     async def look(self, text: str, *given: Any) -> Rows:
-        if self.session.own and self.dialect.begin_look:
-            return list(await self.together(lambda link: link.ask(self.sql(text), *given), changes=False))
-        link = await (self.session.at_own() if self.session.own else self.session.at_primary())
+        link = await (self.hand.at_own() if self.own else self.hand.at_primary())
         return await link.ask(self.sql(text), *given)
 
     async def together(self, steps: "Callable[[Link], Awaitable[Any]]", *, changes: bool = True) -> Any:
         """Steps in one transaction, which is rolled back if they raise Failed."""
-        own = self.session.own and not changes
-        link = await (self.session.at_own() if own else self.session.at_primary())
-        for statement in (own and self.dialect.begin_look) or self.dialect.begin:
+        own = self.own and not changes
+        link = await (self.hand.at_own() if own else self.hand.at_primary())
+        for statement in self.dialect.look if own else self.dialect.begin:
             await link.ask(statement)
         try:
             found = await steps(link)
-            if changes:
-                self.commits()
-            await link.ask("COMMIT")
-        except Refusal as refusal:
-            if refusal.conflict:
-                await link.ask("ROLLBACK")
-            raise
         except Failed:
             await link.ask("ROLLBACK")
             raise
+        if changes:
+            self.commits()
+        await link.ask("COMMIT")
         return found
 
     # Registers and texts
@@ -317,7 +219,7 @@ class _Doing:
             rows = await self.one(f"{text} RETURNING n", new, call.key, old)
             found = [int(n) for (n,) in rows]
         else:
-            link = await self.session.at_primary()
+            link = await self.hand.at_primary()
             self.commits()
             found = [-1] * await link.changed(self.sql(text), new, call.key, old)
         if not found:

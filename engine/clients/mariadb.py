@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 
 from engine.calls import Use
 from engine.clients import Client, Kept
-from engine.clients._sql import WHAT, Dialect, Gone, Link, Refusal, Rows, Server, SqlKept
+from engine.clients._hands import Gone, Link, Refusal, Rows, Server
+from engine.clients._sql import WHAT, Dialect, SqlKept
 from engine.parameters import param
 from engine.target import Node, Target
 
@@ -21,6 +22,7 @@ UNSURE = (
     1317,
     3100,
 )  # errors after which a commit may have happened
+MILD = (1020, 1205, 1213)  # lost against another transaction, or did not get a lock
 CLIENT_ERRORS = range(2000, 3000)  # the client's own: the connection
 UPSERT = "INSERT INTO {t} (k, %s, n) VALUES (%%s, %%s, 1) ON DUPLICATE KEY UPDATE %s, n = n + 1 RETURNING n"
 TABLES = (
@@ -45,6 +47,7 @@ class Mariadb(Client):
     def open(self, target: Target, use: Use) -> Kept:
         dialect = Dialect(
             begin=("BEGIN",),
+            look=("BEGIN",),
             tables=TABLES,
             put=UPSERT % ("v", "v = VALUES(v)"),
             add=UPSERT % ("c", "c = c + VALUES(c)"),
@@ -63,8 +66,8 @@ class Mariadb(Client):
         return SqlKept(target, use, dialect, servers, self.lock)
 
 
-def _connector(node: Node, login: dict[str, Any], level: str) -> Callable[[], Awaitable[Link]]:
-    async def connect() -> Link:
+def _connector(node: Node, login: dict[str, Any], level: str) -> Callable[[bool], Awaitable[Link]]:
+    async def connect(own: bool) -> Link:
         import asyncmy
 
         try:
@@ -106,9 +109,12 @@ class _Link(Link):
             code = error.args[0] if error.args else 0
             if not isinstance(code, int) or code in CLIENT_ERRORS:
                 raise Gone(_line(error)) from None
-            raise Refusal(_line(error), sure=code not in UNSURE) from None
+            raise Refusal(_line(error), sure=code not in UNSURE, mild=code in MILD) from None
         except (OSError, EOFError, RuntimeError) as error:
             raise Gone(_line(error)) from None
+
+    def cut(self) -> None:
+        self.connection.close()  # its transport tells who waits for an answer
 
     def drop(self) -> None:
         self.connection.close()

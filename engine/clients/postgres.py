@@ -1,18 +1,23 @@
+import contextlib
+import os
+import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine.calls import Use
 from engine.clients import Client, Kept
-from engine.clients._sql import WHAT, Dialect, Gone, Link, Refusal, Rows, Server, SqlKept
+from engine.clients._hands import Gone, Link, Refusal, Rows, Server
+from engine.clients._sql import WHAT, Dialect, SqlKept
 from engine.parameters import param
 from engine.target import Node, Target
 from engine.wire.postgres import log_in
 
 LEVELS = ("read-committed", "repeatable-read", "serializable")
-CONFLICTS = ("40001", "40P01")  # a serialization failure, a deadlock
 UNSURE = ("08", "57P", "58", "XX", "40003")  # states after which a commit may have happened all the same
+MILD = ("40001", "40P01", "55P03")  # lost against another transaction, or did not get a lock
 UPSERT = "INSERT INTO {t} (k, %s, n) VALUES (%%s, %%s, 1) ON CONFLICT (k) DO UPDATE SET %s, n = {t}.n + 1 RETURNING n"
+NOTICES = """SELECT set_config(name, '100', false) FROM pg_settings WHERE name = 'client_connection_check_interval'"""
 TABLES = (
     "CREATE TABLE IF NOT EXISTS {t} (k text PRIMARY KEY, v text, c bigint, n bigint)",
     "CREATE TABLE IF NOT EXISTS {t}_q (id bigserial PRIMARY KEY, v bigint)",
@@ -21,10 +26,7 @@ TABLES = (
 
 @dataclass(frozen=True)
 class Postgres(Client):
-    """Rows of a table of its own in PostgreSQL, changed at the primary; reads from replicas are reads of any node.
-
-    A standby knows no serializable transactions: what it answers is a repeatable read then.
-    """
+    """Rows of a table of its own in PostgreSQL, changed at the primary; reads from replicas are reads of any node."""
 
     isolation: str = param(
         "serializable", choices=LEVELS, help="of every transaction, and of single statements"
@@ -39,9 +41,7 @@ class Postgres(Client):
         level = self.isolation.replace("-", " ").upper()
         dialect = Dialect(
             begin=(f"BEGIN ISOLATION LEVEL {level}",),
-            begin_look=(
-                f"BEGIN ISOLATION LEVEL {level.replace('SERIALIZABLE', 'REPEATABLE READ')} READ ONLY",
-            ),
+            look=(f"BEGIN ISOLATION LEVEL {_of_looks(level)}",),
             tables=TABLES,
             put=UPSERT % ("v", "v = EXCLUDED.v"),
             add=UPSERT % ("c", "c = {t}.c + EXCLUDED.c"),
@@ -54,13 +54,18 @@ class Postgres(Client):
         return SqlKept(target, use, dialect, servers, self.lock)
 
 
-def _connector(node: Node, login: dict[str, Any], level: str) -> Callable[[], Awaitable[Link]]:
-    async def connect() -> Link:
+def _of_looks(level: str) -> str:
+    """A standby takes no serializable transaction; repeatable read is the strictest that it has."""
+    return "REPEATABLE READ" if level == "SERIALIZABLE" else level
+
+
+def _connector(node: Node, login: dict[str, Any], level: str) -> Callable[[bool], Awaitable[Link]]:
+    async def connect(own: bool) -> Link:
         import psycopg
 
-        escaped = level.lower().replace(" ", "\\ ")
+        escaped = (_of_looks(level) if own else level).lower().replace(" ", "\\ ")
         try:
-            return _Link(
+            link = _Link(
                 await psycopg.AsyncConnection.connect(
                     host=node.host, port=node.port, autocommit=True, gssencmode="disable",
                     options=f"-c default_transaction_isolation={escaped}",
@@ -69,6 +74,12 @@ def _connector(node: Node, login: dict[str, Any], level: str) -> Callable[[], Aw
             )  # fmt: skip
         except psycopg.Error as error:
             raise Gone(_line(error)) from None
+        try:
+            await link.ask(NOTICES)  # a server that waits for a lock sees, too, that nobody waits for it
+        except BaseException:
+            link.drop()
+            raise
+        return link
 
     return connect
 
@@ -97,9 +108,15 @@ class _Link(Link):
         except psycopg.Error as error:
             state = error.diag.sqlstate
             if state:
-                sure, conflict = not state.startswith(UNSURE), state in CONFLICTS
-                raise Refusal(_line(error), sure=sure, conflict=conflict) from None
+                sure, mild = not state.startswith(UNSURE), state in MILD
+                raise Refusal(_line(error), sure=sure, mild=mild) from None
             raise Gone(_line(error)) from None
+
+    def cut(self) -> None:
+        if self.connection.closed:
+            return
+        with contextlib.suppress(OSError), socket.socket(fileno=os.dup(self.connection.fileno())) as other:
+            other.shutdown(socket.SHUT_RDWR)
 
     def drop(self) -> None:
         self.connection.pgconn.finish()

@@ -103,7 +103,7 @@ def test_it_ends_at_once_when_its_parent_is_gone(tmp_path: Path) -> None:
 
 
 def test_a_system_without_a_client_is_refused_in_words(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="there is no client called 'http'"):
+    with pytest.raises(BadInput, match="no client keeps a set in http"):
         read_spec(spec(tmp_path, target("http", "127.0.0.1:1")))
 
 

@@ -138,6 +138,13 @@ def test_a_workload_asks_for_lost_writes_to_be_counted(ada: Client) -> None:
 
 
 @pytest.mark.usefixtures("orders")
+def test_a_workload_that_cannot_tell_what_is_lost_does_not_ask_for_it(ada: Client) -> None:
+    fields = fields_of(ada.post(DRAW, {**drawn(ada), "workload": "set"}).content.decode())
+    fields = fields_of(ada.post(DRAW, {**fields, "workload": "queue"}).content.decode())
+    assert fields["expect_lost_writes"] == ""
+
+
+@pytest.mark.usefixtures("orders")
 def test_the_form_becomes_yaml_and_the_yaml_a_form(ada: Client) -> None:
     fields = {**drawn(ada), "name": "one dies", "step-0-for": "7s", "abort_when": "availability < 20% for 5s"}
     yaml = fields_of(ada.post(DRAW, {**fields, "do": "yaml"}).content.decode())
