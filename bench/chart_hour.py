@@ -169,7 +169,7 @@ def main(seconds: int) -> int:
             run = queued(board)
             page.add_init_script(COUNT + EMPTY)
             page.route_web_socket("**/ws/runs/**", feed.take)
-            page.goto(f"{board.url}/runs/{run}/")
+            page.goto(f"{board.url}/runs/{run}/", wait_until="commit")
             expect(page.locator("body")).to_have_attribute("data-connection", "live", timeout=60_000)
             found = measure(page, feed, seconds)
         board.command.end()
