@@ -37,6 +37,8 @@ SOME = {  # of each system what its client does in a way of its own; memory has 
     "valkey": ("register", "set", "queue", "bank", "list-append"),
     "postgres": ("cas-register", "kv", "queue", "bank", "list-append"),
     "nats": ("register", "set"),
+    "zookeeper": ("cas-register", "set"),
+    "ceph-mon": ("register",),
     "mariadb": ("cas-register", "counter", "bank", "rw-register"),
 }
 
@@ -195,7 +197,7 @@ def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 
 @pytest.mark.systems
-@pytest.mark.parametrize("name", sorted(CLIENTS.get("zookeeper").keeps))
+@pytest.mark.parametrize("name", SOME["zookeeper"])
 async def test_on_zookeeper(name: str, tmp_path: Path, zookeeper: Cluster) -> None:
     many = {} if name == "set" else {"keys": 50}
     assert_whole(name, await recorded(tmp_path, name, zookeeper.document(), **many))
@@ -208,7 +210,7 @@ def ceph_mon() -> Iterator[Cluster]:
 
 
 @pytest.mark.systems
-@pytest.mark.parametrize("name", sorted(CLIENTS.get("ceph-mon").keeps))
+@pytest.mark.parametrize("name", SOME["ceph-mon"])
 async def test_on_ceph_monitors(name: str, tmp_path: Path, ceph_mon: Cluster) -> None:
     assert_whole(name, await recorded(tmp_path, name, ceph_mon.document(), operations=60))
 
