@@ -2,8 +2,11 @@
 
 import django
 
-INTERVALS, WIDTH = 36_000, 0.1  # an hour
-EACH = 278  # operations in an interval: 10,008,000 in all
+INTERVALS, WIDTH = (
+    1_800,
+    2.0,
+)  # an hour, in intervals as wide as the engine makes them: `engine.follow.width_for`
+EACH = 5_560  # operations in an interval: 10,008,000 in all
 
 
 def main() -> None:
@@ -51,12 +54,14 @@ def _events(run: object) -> None:
 
 
 def _interval(i: int) -> dict[str, object]:
-    slow = 0.5 if i % 9000 == 4500 else 0.002 + (i % 17) / 10_000
+    slow = 0.5 if i % 450 == 225 else 0.002 + (i % 17) / 10_000
     return {
         "t": round(i * WIDTH, 3), "width": WIDTH,
-        "probes": {"tcp": {"good": 3, "total": 3, "p50": 0.001, "p99": slow, "max": slow}},
-        "nodes": {name: {"good": 1, "total": 1} for name in ("n0", "n1", "n2")},
-        "ops": {"ok": EACH, "fail": 0, "info": 0, "p50": 0.002, "p99": slow},
+        "probes": {"tcp": {"good": 60, "total": 60, "p50": 0.001, "p99": slow, "max": slow}},
+        "nodes": {name: {"good": 20, "total": 20} for name in ("n0", "n1", "n2")},
+        "ops": {"ok": EACH, "fail": 0, "info": 0, "p50": 0.002, "p99": slow,
+                "shares": dict.fromkeys(("n0", "n1", "n2"), EACH // 3)},
+        "heat": [value for bucket in range(4, 13) for value in (bucket, EACH // 9)],
     }  # fmt: skip
 
 

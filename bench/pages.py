@@ -1,7 +1,7 @@
 """What the pages of a board weigh: `python -m bench.pages`.
 
 A real board, with ten services, and with the rows of a run of 10,000,000 operations made directly: an hour
-at ten intervals a second, and the result that such a run leaves. Each page is opened in Chromium by somebody
+in intervals as wide as the engine makes them, and the result that such a run leaves. Each page is opened in Chromium by somebody
 who has never been there: bytes over the wire and requests, DOMContentLoaded, and the time until nothing
 loads any more and the main thread has been idle for a frame. The peer is the budget of Lighthouse's own
 defaults for what a page may weigh (1.6 MB) and be interactive in (3.8 s).
