@@ -102,9 +102,7 @@ def heap(devtools: CDPSession) -> float:
 def measure(page: Page, feed: Feed, seconds: int) -> dict[str, float]:
     devtools = page.context.new_cdp_session(page)
     feed.hour()
-    page.wait_for_function(
-        f"document.getElementById('charts').dataset.drawn === '{feed.last}'", timeout=120_000
-    )
+    expect(page.locator("#charts")).to_have_attribute("data-drawn", str(feed.last), timeout=120_000)
     _live(page, feed, HOUR, 50)  # everything has been drawn and thinned a few times
     before = heap(devtools)
     page.evaluate("window.frames_seen = 0; window.slowest = 0")

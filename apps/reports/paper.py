@@ -17,6 +17,22 @@ DRAWINGS = ("css/story.css", "css/report.css")
 FACE = re.compile(r"@font-face\s*{[^}]*}\s*|@import[^;]*;\s*")
 LIGHT = re.compile(r"light-dark\(\s*((?:[^(),]|\([^()]*\))+),\s*(?:[^()]|\([^()]*\))+\)")
 MIX = re.compile(r"color-mix\(in srgb, (var\([^)]*\)) [^()]*(?:var\([^)]*\))?[^()]*\)")
+# Grids within grids are laid out again and again: on paper one thing follows the other.
+LAID_OUT = """
+:root { font-size: 10.5px; }
+.paper { font-size: 1rem; }
+.stack, .halves, .told, .lanes .lane { display: block; }
+.stack > *, .halves > * { margin: 0 0 10px; }
+.lanes .who { display: block; text-align: left; padding: 6px 0 0; }
+.pill { display: inline-block; }
+.pill::before { display: inline-block; margin-right: 5px; }
+.drawn-card, .every { break-inside: auto; }
+table.grid tbody th { min-width: 0; }
+.every table { table-layout: fixed; }
+.every td.num { white-space: normal; overflow-wrap: anywhere; }
+.every td { padding-top: 2px !important; padding-bottom: 2px !important; }
+.every td small { display: inline; margin-left: 6px; }
+"""
 WITHOUT = "PDF needs Pango, which is not on this machine."
 REMEDY = "Install libpango-1.0-0 and libpangoft2-1.0-0 (Debian), pango (Fedora, Homebrew), or print the page."
 
@@ -33,7 +49,7 @@ def as_pdf(context: dict[str, Any]) -> bytes:
         from weasyprint.urls import URLFetcher
     except OSError as error:
         raise Refused(f"{WITHOUT} ({error.args[0]})", REMEDY) from None
-    sheet = _light(font() + style())
+    sheet = _light(font() + style() + LAID_OUT)
     text = render_to_string("reports/paper.html", {**context, "paper": True, "style": mark_safe(sheet)})
     text = re.sub(r"(<svg\b[^>]*>)", lambda found: f"{found[1]}<style>{drawing_style()}</style>", text)
     fetcher = URLFetcher(allowed_protocols=("data",))  # nothing of this machine, nor of another
@@ -61,8 +77,8 @@ def _light(css: str) -> str:
 def drawing_style() -> str:
     """What a drawing wears where it does not see the page's style sheet: within it, and with plain colours."""
     colours = dict(re.findall(r"(--[\w-]+):\s*([^;]+);", _light((STATIC / "css/tokens.css").read_text())))
-    css = _light("".join((STATIC / name).read_text() for name in DRAWINGS))
-    css = re.sub(r"/\*.*?\*/", "", css.partition("@media")[0], flags=re.S)
+    sheets = [re.split(r"@(?:media|page)", (STATIC / name).read_text())[0] for name in DRAWINGS]
+    css = re.sub(r"/\*.*?\*/", "", _light("".join(sheets)), flags=re.S)
     rules = re.findall(r"([^{}]+){([^{}]*(?:fill|stroke|stop-color|font-size)[^{}]*)}", css)
     own = "".join(
         f"{re.sub(r'[.](?:lanes|circle|drawn) ', '', selector.strip())} {{{body}}}\n"

@@ -8,20 +8,28 @@ const CONFIG = { displayModeBar: false, responsive: true, showSendToCloud: false
 const TONES = ['teal', 'teal-ink', 'teal-tint', 'amber', 'red', 'violet', 'violet-ink', 'violet-tint', 'blue', 'ink', 'muted',
   'line', 'panel', 'sunk', 'edge', 'slate', 'brown', 'rose', 'olive', 'cyan']
 const EVERY = 180 // ms from one drawing to the next, at least
+const REST = 2 // of the time that a drawing took, before the next
 const BUDGET = 9 // ms of a frame that are drawn in
 const RIGHT = 10 // px beside the axis
 
 export class Charts {
   /** `root` holds the charts; `ledger` says what to draw; `live`: the axis is as long as the plan. */
   constructor(root, ledger, { live = false } = {}) {
-    Object.assign(this, { root, ledger, live, drawnAt: 0, timer: null, divs: {}, zoom: null, moment: null, stale: new Set() })
+    Object.assign(this, { root, ledger, live, drawnAt: 0, timer: null, divs: {}, zoom: null, moment: null, stale: new Set(), drawing: false, again: false, cost: 0 })
     this.near = live ? new IntersectionObserver((seen) => this._seen(seen), { rootMargin: '300px 0px' }) : null
     document.addEventListener('themechange', () => { this.palette = null; this.draw() })
   }
 
   /** Draws soon, a few charts a frame, however often it is asked. */
   request() {
-    this.timer ??= setTimeout(() => this._round([...this._begin()]), Math.max(0, this.drawnAt + EVERY - performance.now()))
+    this.again = this.drawing
+    this.timer ??= setTimeout(() => this._start(), Math.max(0, this.drawnAt + Math.max(EVERY, this.cost * REST) - performance.now()))
+  }
+
+  _start() {
+    this.drawing = true
+    this.cost = 0
+    this._round(this._begin())
   }
 
   /** Draws all of it now. */
@@ -48,13 +56,16 @@ export class Charts {
       if (this.divs[plot.name]?.away) this.stale.add(plot)
       else this._chart(plot)
     }
+    this.cost += performance.now() - begun
     if (waiting.length) requestAnimationFrame(() => this._round(waiting))
     else this._end()
   }
 
   _end() {
     this.timer = null
+    this.drawing = false
     this.drawnAt = performance.now()
+    if (this.again) this.request() // more has come meanwhile
     this.mark(this.moment)
     this.root.dataset.drawn = String(this.upTo)
   }

@@ -40,8 +40,9 @@ function operationTraces({ intervals }, c) {
 
 function heatTraces({ intervals }, c) {
   const { x, y, z, n } = heat(intervals)
+  // without a gap Plotly would scale an image by an inline style, which the policy of the board forbids
   return [{
-    type: 'heatmap', yaxis: 'y2', x, y, customdata: n, zmin: 0, zmax: 1, showscale: false, hoverongaps: false,
+    type: 'heatmap', yaxis: 'y2', ygap: 0.5, x, y, customdata: n, zmin: 0, zmax: 1, showscale: false, hoverongaps: false,
     z: z.map((row) => row.map((share) => (share === null ? null : Math.sqrt(share)))),
     colorscale: [[0, c['teal-tint']], [1, c['teal-ink']]],
     hovertemplate: '%{customdata} answers<extra></extra>',
