@@ -72,14 +72,14 @@ def test_a_link_lasts_for_days_that_make_sense(signed_in, run, days) -> None:
 
 def test_a_decision_goes_with_the_report_and_a_note_stays(signed_in, run) -> None:
     for kind in ("note", "decision"):
-        signed_in.post(f"/runs/{run.pk}/note/", {"text": f"<b>{kind}</b> of ours", "kind": kind})
+        signed_in.post(f"/runs/{run.pk}/report/note/", {"text": f"<b>{kind}</b> of ours", "kind": kind})
     page = signed_in.get(f"/runs/{run.pk}/report/").content.decode()
     assert "&lt;b&gt;note&lt;/b&gt; of ours" in page
     outside = Client().get(shared(signed_in, run).get_absolute_url()).content.decode()
     assert "&lt;b&gt;decision&lt;/b&gt; of ours" in outside
     assert "note&lt;/b&gt; of ours" not in outside
-    signed_in.post(f"/runs/{run.pk}/note/", {"text": " ", "kind": "note"})
-    signed_in.post(f"/runs/{run.pk}/note/", {"text": "x", "kind": "verdict"})
+    signed_in.post(f"/runs/{run.pk}/report/note/", {"text": " ", "kind": "note"})
+    signed_in.post(f"/runs/{run.pk}/report/note/", {"text": "x", "kind": "verdict"})
     assert Note.objects.count() == 2
 
 
