@@ -132,7 +132,8 @@ def _stop(run: Any, then: str, until: Callable[..., None]) -> None:
 
     from apps.runs import services
 
-    until(lambda: run.events.filter(kind="fault", data__state="active").exists(), 60)
+    hurt = run.events.filter(kind="fault", data__state="active") | run.events.filter(kind="verdict")
+    until(hurt.exists, 120)
     services.abort(run, "the bench") if then == "abort" else services.halt(
         "the bench wants it so", "the bench"
     )
