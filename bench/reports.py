@@ -41,6 +41,7 @@ RUNS = [  # of which system, fault, its parameters, what is expected, and what i
 ]  # fmt: skip
 PROBES = {"etcd": "etcd", "valkey": "redis", "http": "http"}
 ABREAST = 2  # systems that are hurt side by side
+# intervals are readings, not figures: written, and not compared
 FORMATS = ("json", "csv", "intervals", "junit", "html", "pdf")
 
 
@@ -67,7 +68,7 @@ def main(folder: Path) -> int:
     for line, _ in told:
         print(line)
     equal = sum(not wrong for _, wrong in told)
-    print(f"reports: {equal} of {len(told)} runs have equal figures in {len(FORMATS)} formats, in "
+    print(f"reports: {equal} of {len(told)} runs have equal figures in {len(FORMATS) - 1} formats, in "
           f"{time.monotonic() - began:.0f} s, load {os.getloadavg()[0]:.1f}; no peer exports such a report")  # fmt: skip
     return equal != len(RUNS)
 
@@ -132,7 +133,8 @@ def _stop(run: Any, then: str, until: Callable[..., None]) -> None:
 
     from apps.runs import services
 
-    until(lambda: run.events.filter(kind="fault", data__state="active").exists(), 60)
+    hurt = run.events.filter(kind="fault", data__state="active") | run.events.filter(kind="verdict")
+    until(hurt.exists, 120)
     services.abort(run, "the bench") if then == "abort" else services.halt(
         "the bench wants it so", "the bench"
     )
