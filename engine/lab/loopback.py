@@ -29,7 +29,11 @@ def up(root: Path, name: str, kind: str, params: dict[str, Any], *, linked: bool
     if any(one["name"] == name for one in all_of(root)) or (here / records.FILE).exists():
         raise Refused(f"A lab called {name} is there already.", f"End it: python -m engine lab down {name}")
     cluster = Cluster(system, here / "loopback", root, name=name, linked=linked)
-    signal.signal(signal.SIGTERM, _interrupted)
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # a shell that put it into the background has SIGINT ignored
+        signal.signal(number, _interrupted)
     told = {"name": name, "system": kind, "directory": str(cluster.directory), "linked": linked,
             "command": processes.identity(os.getpid()), "proxy": False, "links": []}  # fmt: skip
     state.write(here / FILE, told)

@@ -56,7 +56,9 @@ class _Session(Session):
             kept = True
             return Reading(False, "it is read-only") if int(found) else GOOD
         except asyncmy.errors.Error as error:
-            return Reading(False, str(error.args[-1]), Status.CONNECTION)
+            refused = isinstance(error.__context__, ConnectionRefusedError) or "[Errno 111]" in str(error)
+            why = "connection refused" if refused else str(error.args[-1])
+            return Reading(False, why, Status.CONNECTION)
         except (OSError, EOFError, RuntimeError, asyncio.IncompleteReadError) as error:
             return Reading(False, str(error) or "the connection was lost", Status.CONNECTION)
         finally:

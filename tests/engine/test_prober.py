@@ -79,7 +79,7 @@ async def test_no_answer_in_time_is_a_timeout_at_the_time_out(tmp_path: Path) ->
         samples = await probe_for(0.4, tmp_path, target("http", f"127.0.0.1:{port}"), timeout=0.1)
     assert set(samples["status"]) == {Status.TIMEOUT}
     assert samples["latency"].min() >= 0.1 * NS
-    assert np.median(samples["latency"]) < 0.2 * NS
+    assert np.median(samples["latency"]) < 1.0 * NS
     assert strings(tmp_path / "strings.jsonl")[samples["error"][0]] == "no answer within 0.1 s"
 
 
