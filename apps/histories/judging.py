@@ -61,7 +61,7 @@ def _listen(child: "subprocess.Popen[str]") -> list[str]:
     """The lines that it says, as they come."""
     words: list[str] = []
     assert child.stderr
-    threading.Thread(target=lambda: words.extend(iter(child.stderr.readline, "")), daemon=True).start()  # type: ignore[union-attr]
+    threading.Thread(target=lambda: words.extend(iter(child.stderr.readline, "")), daemon=True).start()  # type: ignore[union-attr]  # it was asked for a pipe
     return words
 
 

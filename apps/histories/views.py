@@ -40,7 +40,7 @@ class JudgeForm(forms.Form):
             "level": ("serializable", services.levels()),
         }  # fmt: skip
         for name, (nothing, names) in choices.items():
-            self.fields[name].choices = [("", nothing), *((n, n.replace("_", " ")) for n in names)]  # type: ignore[attr-defined]
+            self.fields[name].choices = [("", nothing), *((n, n.replace("_", " ")) for n in names)]  # type: ignore[attr-defined]  # a choice field
 
 
 class UploadForm(JudgeForm):

@@ -66,7 +66,7 @@ def row(run: Run) -> list[Any]:
     return [
         run.pk, run.name, run.version.number, run.target.name, run.target_version, run.state, run.verdict,
         run.ending, run.headline, run.requested_by, run.trigger, *times,
-        *(getattr(figures, name, None) for name in FIGURES), " ".join(run.tags),  # type: ignore[attr-defined]
+        *(getattr(figures, name, None) for name in FIGURES), " ".join(run.tags),  # type: ignore[attr-defined]  # set by the review
     ]  # fmt: skip
 
 

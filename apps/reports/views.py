@@ -14,6 +14,7 @@ from apps.runs.models import Run
 from engine.errors import EngineError
 
 ALL = Run.objects.select_related("version__experiment", "target")
+# the downloaded file carries its style sheet inside itself, and may load and run nothing
 ONLY_ITSELF = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; font-src data:; sandbox"
 
 

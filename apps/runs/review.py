@@ -144,7 +144,7 @@ def with_tags(runs: list[Run]) -> list[Run]:
     ):
         tags[pk].append(name)
     for run in runs:
-        run.tags = tags[run.pk]  # type: ignore[attr-defined]
+        run.tags = tags[run.pk]  # type: ignore[attr-defined]  # for the list alone
     return runs
 
 
