@@ -21,7 +21,8 @@ T = TypeVar("T")
 _NAMED = ("run/netns", "run/docker/netns")  # where namespaces live that no process needs to be in
 _CLONE_NEWNET = 0x40000000
 _NET_ADMIN = 12  # the capability's number
-_LISTENS = "0A"
+_TCP = dict.fromkeys(("tcp", "tcp6"), "0A")  # listening
+_UDP = dict.fromkeys(("udp", "udp6"), "07")  # bound, and not connected to anybody
 
 
 def number(pid: int | str = "self") -> int:
@@ -127,7 +128,15 @@ def _loopback(text: str) -> bool:
 
 def listening(pids: Iterable[int], namespace_of: int) -> list[int]:
     """The TCP ports on which `pids` listen in the network namespace of the process `namespace_of`."""
-    ports = _sockets(namespace_of)
+    return _held(pids, _sockets(namespace_of, _TCP))
+
+
+def bound(pids: Iterable[int], namespace_of: int) -> list[int]:
+    """As `listening`, and the UDP ports at which they take datagrams of anybody."""
+    return _held(pids, _sockets(namespace_of, _TCP | _UDP))
+
+
+def _held(pids: Iterable[int], ports: dict[str, int]) -> list[int]:
     found = set()
     for pid in pids:
         with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as files:
@@ -138,12 +147,13 @@ def listening(pids: Iterable[int], namespace_of: int) -> list[int]:
     return sorted(found)
 
 
-def _sockets(pid: int) -> dict[str, int]:
+def _sockets(pid: int, tables: dict[str, str]) -> dict[str, int]:
+    """By what the links of descriptors say, the ports of sockets in the state that a table's entry names."""
     ports: dict[str, int] = {}
-    for table in ("tcp", "tcp6"):
+    for table, state in tables.items():
         with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{table}") as lines:
             for fields in map(str.split, lines):
-                if fields[3] == _LISTENS:
+                if fields[3] == state:
                     ports[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
     return ports
 
