@@ -40,9 +40,11 @@ def elsewhere(pid: int) -> bool:
     return False
 
 
-def path(namespace: int) -> str:
-    """A file by which the namespace with this inode can be entered; "" where nothing is in it any more."""
-    places = [Path("/proc/self/ns/net"), *(Path(f"/proc/{pid}/ns/net") for pid in psutil.pids())]
+def path(namespace: int, but: Iterable[int] = ()) -> str:
+    """A file by which the namespace with this inode can be entered, other than of the processes `but`; "" where
+    nothing is in it any more."""
+    pids = (pid for pid in psutil.pids() if pid not in but)
+    places = [Path("/proc/self/ns/net"), *(Path(f"/proc/{pid}/ns/net") for pid in pids)]
     for folder in _NAMED:
         with contextlib.suppress(OSError):
             places += list(Path("/", folder).iterdir())
@@ -51,6 +53,36 @@ def path(namespace: int) -> str:
             if place.stat().st_ino == namespace:
                 return str(place)
     return ""
+
+
+def home(pid: int | str) -> int:
+    """As `number`; 0 where it cannot be seen, as on a system without namespaces."""
+    with contextlib.suppress(Unreachable):
+        return number(pid)
+    return 0
+
+
+def refuse_lonely(namespace: int, family: list[int]) -> None:
+    """Raises Refused where a network would be gone as soon as the processes `family` are."""
+    if namespace not in (0, home("self")) and not path(namespace, family):
+        raise Refused(
+            f"The network namespace of pid {family[0]} is held by nothing else: it would be gone with it, and nothing "
+            "could start it there again.",
+            "Give the namespace a name (`ip netns attach NAME PID`), or let another process stay in it.",
+        )
+
+
+def way_back(namespace: int) -> str:
+    """A file by which a network is entered, "" for that of this process. Raises Unreachable where it is gone, for
+    nothing is started in another one instead."""
+    if namespace in (0, home("self")):
+        return ""
+    if not (place := path(namespace)):
+        raise Unreachable(
+            "The network in which it ran is gone, and it is not started in another one.",
+            "Start it by hand, where it belongs.",
+        )
+    return place
 
 
 def inside(place: str, work: Callable[[], T]) -> T:
