@@ -194,13 +194,13 @@ class Partition(_PacketFault):
             if all(way in found for way in ways) and sorted(found[ways[0]]) == sorted(found[ways[1]]):
                 found[name, between, "both"] = found.pop(ways[0])
                 del found[ways[1]]
-        whole = replace(self, topology="", links=[])
+        whole, names = replace(self, topology="", links=[]), [node.name for node in target.nodes]
         return tuple(
             Piece(
                 target.node(name), replace(whole, nodes=[name], between=between, direction=direction),
                 tuple(target.node(o) for o in peers) if between == "peers" else others(target, [name]),
             )
-            for (name, between, direction), peers in found.items()
+            for (name, between, direction), peers in sorted(found.items(), key=lambda one: names.index(one[0][0]))
         )  # fmt: skip
 
     def _piece_at(self, pair: tuple[str, str], target: Target) -> tuple[str, str, str, str]:

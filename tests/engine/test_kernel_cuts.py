@@ -184,6 +184,7 @@ def test_a_partition_of_etcd_in_namespaces_elects_another_leader(net: Network, t
         )  # fmt: skip
         found = json.loads((tmp_path / "out.json").read_text())
         assert found["faults"][0]["state"] == "clean", found
+        assert found["faults"][0]["text"] == "n1, n2 and n3: the kernel has no rule of it any more"
         [change] = [c for c in found["leader_changes"] if c["to"]][:1]
         assert change["from"] != change["to"]
         assert [tables(space) for space in net.spaces] == ["", "", ""]
