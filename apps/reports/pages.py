@@ -12,6 +12,7 @@ from apps.runs.models import Run
 from engine.errors import EngineError
 from engine.inspect import faults_for
 from engine.story import story_of
+from engine.text import said_once
 
 SHOWN = ("interval", "fault", "leader", "phase", "run", "violation")
 COMPARED = 20  # earlier runs
@@ -53,8 +54,8 @@ def cleanliness(run: Run) -> tuple[bool | None, str]:
     if not rows:
         return True, "nothing was hurt"
     left = [row for row in rows if row.state != "clean"]
-    told = "; ".join(f"{row.line}: {row.state}{', ' + row.text if row.text else ''}" for row in left or rows)
-    return not left, told
+    told = said_once((row.line, f"{row.state}{', ' + row.text if row.text else ''}") for row in left or rows)
+    return not left, "; ".join(told)
 
 
 def earlier(run: Run) -> list[dict[str, Any]]:

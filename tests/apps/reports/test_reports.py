@@ -66,6 +66,13 @@ def test_a_run_without_a_result_that_left_something_says_what() -> None:
     assert pages.report(run)["clean_text"] == "pause n1: stuck, pid 7 stopped"
 
 
+def test_what_several_faults_say_alike_is_said_once() -> None:
+    run = factories.run(state="done")
+    for node, text in (("n1", "no rule is left"), ("n2", "no rule is left"), ("n3", "gone")):
+        Injection.objects.create(run=run, step="f0", node=node, line=f"cut {node}", state="clean", text=text)
+    assert pages.report(run)["clean_text"] == "cut n1 and cut n2: clean, no rule is left; cut n3: clean, gone"
+
+
 def test_reports_do_not_change_what_is_stored() -> None:
     run = finished()
     pages.report(run)["recovery"]["availability"] = 0
