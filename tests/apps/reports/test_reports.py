@@ -100,7 +100,7 @@ def test_the_page_draws_from_the_stored_events() -> None:
     events = [*factories.notes(1, 1), interval(2, 0.0), interval(3, 1.0)]
     context = pages.context(finished(events=events))
     assert [e["n"] for e in context["report_data"]["events"]] == [2, 3]
-    assert context["report_data"]["result"] == context["report"]
+    assert context["report_data"]["faults"] == context["report"]["faults"]
 
 
 def test_the_report_page_and_its_json(client, django_user_model) -> None:
