@@ -54,7 +54,10 @@ def _result() -> dict[str, Any]:
     return {
         "verdict": "held", "headline": "It held.", "ending": "finished", "duration": INTERVALS * WIDTH,
         "recovery": recovery, "faults": [_fault(float(t)) for t in hurts], "leadership": views,
-        "operations": {"ok": INTERVALS * EACH, "fail": 0, "info": 0},
+        "operations": {
+            "attempted": INTERVALS * EACH, "acknowledged": INTERVALS * EACH, "failed": 0, "unknown": 0,
+            "read_back": INTERVALS * EACH, "lost": 0,
+        },
         "clean": True, "clean_text": "read back as gone",
     }  # fmt: skip
 
