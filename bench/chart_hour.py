@@ -172,7 +172,8 @@ def main() -> int:
     finally:
         clear(folder / "state")
         shutil.rmtree(folder, ignore_errors=True)
-    return 0 if all([tell(name, one) for name, one in found.items()]) else 1
+    held = [tell(name, one) for name, one in found.items()]
+    return 0 if all(held) else 1
 
 
 def watched(board: Board, run: int, feed: Feed) -> dict[str, float]:
