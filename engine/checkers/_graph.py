@@ -199,8 +199,8 @@ class _Cycles:
 
     def __init__(self, source: Ints, target: Ints, kind: Ints, key: Ints) -> None:
         self.names, both = np.unique(np.concatenate([source, target]), return_inverse=True)
-        both = both.astype(np.int32)
-        self.source, self.target = both[: len(source)], both[len(source) :]
+        self.source: Nodes = both[: len(source)].astype(np.int32)
+        self.target: Nodes = both[len(source) :].astype(np.int32)
         self.kind, self.key = kind, key
 
     def all(self, count: int) -> Iterator[Named]:
