@@ -171,7 +171,7 @@ def context(run: Run) -> dict[str, Any]:
         "told_plan": told_plan(run),
         "run": run,
         "report": result,
-        "report_data": {"result": result, "events": seen},
+        "report_data": {"duration": result["duration"], "faults": result["faults"], "events": seen},
         "earlier": before,
         "deltas": deltas(result, before),
         "told": consistency(result),

@@ -204,7 +204,7 @@ def _whole(posted: QueryDict, name: str) -> int | None:
     text = posted.get(name, "").strip()
     if not text:
         return None
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= 1_000_000 or len(text) > 7:
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= retention.MOST or len(text) > 7:
         raise BadInput([Problem(name, f"{text!r}: a whole number from 1 on, or nothing")])
     return int(text)
 

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.template import Context, Template
 from django.template.loader import render_to_string
 
 from apps.reports import exports, pages
+from apps.reports.templatetags import figures
 from apps.runs import services, transitions
 from apps.runs.models import Injection, Run
 from engine.check import own_checker
@@ -107,7 +109,7 @@ def test_the_page_draws_from_the_stored_events() -> None:
     events = [*factories.notes(1, 1), interval(2, 0.0), interval(3, 1.0)]
     context = pages.context(finished(events=events))
     assert [e["n"] for e in context["report_data"]["events"]] == [2, 3]
-    assert context["report_data"]["result"] == context["report"]
+    assert context["report_data"]["faults"] == context["report"]["faults"]
 
 
 def test_the_report_page_and_its_json(client, django_user_model) -> None:
@@ -217,3 +219,15 @@ def test_the_first_violation_is_drawn_while_the_run_goes_on(client, django_user_
     assert "Client 3 read 7 at 1.3000 s, although client 1 had already been told that 9 was written" in html
     assert "pause n1" in html
     assert "<html" not in html
+
+
+def test_what_an_older_board_did_not_store_is_shown_as_not_measured() -> None:
+    shown = Template("{% load figures %}{{ a.b|seconds }} {{ a.b|count }} {{ a.b|percent }} {{ a.b|moment }}")
+    assert shown.render(Context({"a": {}})) == "– – – –"
+
+
+def test_the_data_of_a_page_cannot_end_its_script() -> None:
+    told = {"line": "</script><b>&amp;", "bad": float("nan")}
+    shown = figures.data_script(told, "run-data")
+    assert shown.count("<") == 2
+    assert json.loads(shown.partition(">")[2].removesuffix("</script>")) == {**told, "bad": None}
