@@ -131,7 +131,10 @@ def _spared(place: Place) -> list[str]:
     found = [f"tcp dport {spared} return;", f"tcp sport {spared} return;"] if spared else []
     for address, port in place.endpoints:
         word = "ip" if _version(address) == 4 else "ip6"
-        found += [f"{word} {end}addr {address} tcp {end}port {port} return;" for end in ("d", "s")]
+        found += [
+            f"{word} {end}addr {address} meta l4proto {{ tcp, udp }} th {end}port {port} return;"
+            for end in ("d", "s")
+        ]
     return found
 
 

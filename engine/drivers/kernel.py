@@ -61,6 +61,7 @@ class Kernel(Driver):
             "theirs": sorted({_own_port(peer) for peer in peers}), "bound": _bound([pids]),
             "bound_there": _bound(seen.values()) if all(seen.values()) else None,
             "spared": networks.lifelines(pids[0]), "endpoints": networks.own_endpoints(),
+            "names": networks.name_servers() if shared else [],
         }  # fmt: skip
         _refuse_lifelines(found)
         return found
@@ -124,6 +125,8 @@ def _refuse_lifelines(captured: Captured) -> None:
             "Is the address of the node right?",
         )
     own = [(a, p) for a, p in captured["endpoints"] if a in captured["mine"] and p in meant]
+    if any(a in captured["mine"] and p in meant for a, p in captured["names"]):
+        raise Refused(_lifeline(f"{captured['name']} is the name server of this host, which"))
     if own:
         raise Refused(
             f"{captured['name']} is what chaosboard itself uses, at port {own[0][1]}; it never cuts the branch it sits on."
@@ -230,7 +233,7 @@ def _place(captured: Captured, how: dict[str, Any]) -> Place:
     """Raises Refused where packets do not tell whether they are the node's, a peer's or a client's."""
     theirs = sorted({a for found in captured["peers"].values() for a in found})
     spared, asked = tuple(captured["spared"]), tuple(how.get("ports", ()))
-    endpoints = tuple((address, port) for address, port in captured.get("endpoints", ()))
+    endpoints = tuple((a, p) for a, p in (*captured.get("endpoints", ()), *captured.get("names", ())))
     if not captured["shared"]:
         return Place(tuple(theirs), tuple(captured["mine"]), asked, spared, False, endpoints, asked)
     between, mine = how.get("between", "peers"), captured["mine"]

@@ -223,6 +223,20 @@ def own_endpoints() -> list[tuple[str, int]]:
     return sorted(set(found))
 
 
+def name_servers() -> list[tuple[str, int]]:
+    """(address, port) of those that this host asks for names."""
+    found = []
+    with contextlib.suppress(OSError), open("/etc/resolv.conf") as lines:
+        for words in map(str.split, lines):
+            if (
+                words[:1] == ["nameserver"]
+                and len(words) > 1
+                and _is_address(address := words[1].partition("%")[0])
+            ):
+                found.append((address, 53))
+    return found
+
+
 def is_hosts(namespace: int) -> bool:
     """Whether it is the one of this process, or of the host's first process: others live there too."""
     with contextlib.suppress(Unreachable):

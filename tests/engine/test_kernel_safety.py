@@ -107,14 +107,48 @@ def test_ports_that_keep_the_host_reachable_are_never_cut(net: Network, three: T
         os.killpg(part.pid, signal.SIGKILL)
 
 
-def test_nodes_that_share_a_network_are_told_apart_by_their_ports_or_not_at_all(tmp_path: Path) -> None:
+def scene(name: str, state: Path) -> list[str]:
+    """What a scene of `on_one_host` prints, in a network and mounts of its own."""
     need_networks()
+    script = 'echo nameserver 10.9.0.1 > "$1/names" && mount --bind "$1/names" /etc/resolv.conf && shift && exec "$@"'
+    argv = [sys.executable, "-m", "tests.engine.on_one_host", name, str(state)]
     done = subprocess.run(
-        ["unshare", "--net", sys.executable, "-m", "tests.engine.on_one_host", str(tmp_path)],
-        capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, "CHAOSBOARD_STATE": str(tmp_path)},
+        ["unshare", "--net", "--mount", "sh", "-c", script, "sh", str(state), *argv],
+        capture_output=True, text=True, check=False, cwd=ROOT, env={**os.environ, "CHAOSBOARD_STATE": str(state)},
     )  # fmt: skip
-    assert done.stdout.splitlines() == [
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_nodes_that_share_a_network_are_told_apart_by_their_ports_or_not_at_all(state: Path) -> None:
+    assert scene("two", state) == [
         "cut from clients: one False, two True", "healed: one True, two True, clean, no table",
         "rehearsed: n1 and its peers share the network of one host, at 127.0.0.1",
-        "refused: n1 and its peers share the network of one host, at 127.0.0.1, no record, no table",
-    ], done.stderr  # fmt: skip
+        "refused: n1 and its peers share the network of one host, at 127.0.0.1",
+        "answered: one ConnectionRefusedError, two yes",
+        "another's port: Nothing of n1 is at port 82, so nothing would be cut.", "no record, no table",
+    ]  # fmt: skip
+
+
+def test_on_one_host_a_peer_is_cut_off_by_its_address_and_other_services_are_not(state: Path) -> None:
+    assert scene("peers", state) == [
+        "by peer: False False True True True", "another service at these addresses: True True",
+        "healed: True True True True True no table",
+    ]  # fmt: skip
+
+
+def test_what_keeps_the_host_and_the_board_reachable_is_spared_and_refused(state: Path) -> None:
+    reachable = "keeps this host or chaosboard reachable; it is never cut."
+    assert scene("spared", state) == [
+        "spared: [22, 6379]", "all is cut: False but True True",
+        "ssh's port: Port 22 is held by PID, not by PID.",
+        "the broker's port: Port 6379 is held by PID, not by PID.",
+        "sshd: PID keeps this host reachable; it is never hurt.",
+        "no port is known: n1 shares its network with others, and no port of it is known",
+        f"the name server: n1 is the name server of this host, which {reachable}", f"by port: Port 22 {reachable}",
+        "foreign tables are as they were: True",
+    ]  # fmt: skip
+
+
+def test_a_warden_that_runs_removes_the_rules_of_a_run_whose_record_is_gone(state: Path) -> None:
+    assert scene("swept", state) == ["lost: tables", "its time is over", "removed"]
