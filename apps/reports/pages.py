@@ -14,7 +14,7 @@ from engine.inspect import faults_for
 from engine.story import story_of
 from engine.text import said_once
 
-SHOWN = ("interval", "fault", "leader", "phase", "run", "violation")
+SHOWN = ("interval", "fault", "leader", "phase", "run", "violation", "note", "extension")
 COMPARED = 20  # earlier runs
 
 # A run that ended before there was anything to judge has a report as well: it says so.
@@ -108,6 +108,11 @@ def events(run: Run) -> list[dict[str, Any]]:
     return list(shown.values("n", "at", "kind", "data"))
 
 
+def said(seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What people noted and asked for while it ran, each with `at`, and `by` and `text` in its `data`."""
+    return [e for e in seen if e["kind"] == "extension" or (e["kind"] == "note" and e["data"].get("by"))]
+
+
 def consistency(result: dict[str, Any]) -> list[figures.Told]:
     """What the checkers found, told and drawn on the run's own axis of time."""
     stories = [story for check in result["checks"] for story in check.get("stories", [])]
@@ -169,6 +174,7 @@ def context(run: Run) -> dict[str, Any]:
         "injections": list(run.injections.order_by("step", "node")),
         "notes": list(run.report_notes.filter(kind="decision")),
         "told_plan": told_plan(run),
+        "said": said(seen),
         "run": run,
         "report": result,
         "report_data": {"duration": result["duration"], "faults": result["faults"], "events": seen},

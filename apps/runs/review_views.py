@@ -142,12 +142,12 @@ def _compare(request: HttpRequest) -> HttpResponse:
 def _export(request: HttpRequest) -> HttpResponse:
     if request.POST.get("all"):
         return redirect(
-            f"{reverse('runs:export')}?{review.Filter.of(QueryDict(request.POST.get('filter', ''))).query}"
+            f"{reverse('runs:export_many')}?{review.Filter.of(QueryDict(request.POST.get('filter', ''))).query}"
         )
     if not (pks := _ticked(request.POST)):
         messages.info(request, "No run is ticked.")
         return redirect(_back(request.POST))
-    return redirect(f"{reverse('runs:export')}?runs={','.join(map(str, pks))}")
+    return redirect(f"{reverse('runs:export_many')}?runs={','.join(map(str, pks))}")
 
 
 LEADS = {"compare": _compare, "export": _export}

@@ -48,10 +48,12 @@ def drawn(page: Page) -> dict[str, Any]:
     return found
 
 
-def opened(page: Page, address: str) -> Page:
-    """Another page of the same browser, in which every chart is in sight, and so drawn."""
-    another = page.context.new_page()
-    another.set_viewport_size({"width": 1440, "height": 2400})
+def opened(page: Page, board: Board, address: str) -> Page:
+    """Somebody else's page, in which every chart is in sight, and so drawn."""
+    browser = page.context.browser
+    assert browser
+    another = browser.new_page(viewport={"width": 1440, "height": 2400})
+    log_in(another, board)
     another.goto(address)
     return another
 
@@ -86,7 +88,7 @@ def test_no_event_is_missed_and_none_comes_twice(board: Board, page: Page) -> No
     page.goto(address)
     until(lambda: last_event(page) > 5)
 
-    closed = opened(page, address)
+    closed = opened(page, board, address)
     before = last_event(page)
     page.evaluate("window.sockets.at(-1).close()")
     until(lambda: last_event(page) > before)
@@ -99,7 +101,7 @@ def test_no_event_is_missed_and_none_comes_twice(board: Board, page: Page) -> No
     kill(board, "redis")
     before = last_event(page)
     until(lambda: last_event(page) > before)
-    reopened = opened(page, address)
+    reopened = opened(page, board, address)
 
     expect(page.locator("body")).to_have_attribute("data-connection", "over", timeout=60_000)
     stored = board.api("GET", f"runs/{run['id']}/events?limit=1000")

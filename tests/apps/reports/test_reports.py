@@ -108,8 +108,20 @@ def test_this_run_is_compared_with_the_median_of_the_earlier_ones() -> None:
 def test_the_page_draws_from_the_stored_events() -> None:
     events = [*factories.notes(1, 1), interval(2, 0.0), interval(3, 1.0)]
     context = pages.context(finished(events=events))
-    assert [e["n"] for e in context["report_data"]["events"]] == [2, 3]
+    assert [e["n"] for e in context["report_data"]["events"]] == [1, 2, 3]
     assert context["report_data"]["faults"] == context["report"]["faults"]
+
+
+def test_what_people_noted_and_asked_for_while_it_ran_is_in_the_report() -> None:
+    noted = Event(2, 3.25, "note", {"level": "info", "text": "it hums <b>", "by": "ada"})
+    longer = Event(
+        3, 4.0, "extension", {"what": "f0", "seconds": 4.0, "by": "bob", "text": "kill n1 lasts 4 s longer"}
+    )
+    context = pages.context(finished(events=[*factories.notes(1, 1), noted, longer]))
+    assert [(e["at"], e["data"]["by"]) for e in context["said"]] == [(3.25, "ada"), (4.0, "bob")]
+    shown = render_to_string("reports/_said.html", context)
+    assert "it hums &lt;b&gt;" in shown
+    assert "kill n1 lasts 4 s longer" in shown
 
 
 def test_the_report_page_and_its_json(client, django_user_model) -> None:
