@@ -10,7 +10,7 @@ from engine.errors import EngineError
 from engine.target import Target
 from engine.topology import CLIENTS, Cuts, Pair, Topology, by_link, topology_of
 
-BY = {"link": "link proxy", "kernel": "kernel rule", "lab": "lab switch"}
+BY = {"link": "link proxy", "kernel": "kernel rule", "lab": "lab switch", "linked": "link proxy"}
 Carried = dict[str, tuple[str, str]]
 
 

@@ -74,6 +74,8 @@ class _PacketFault(_LinkFault):
     def capture_among(self, driver: Any, node: Node, peers: Sequence[Node]) -> Captured:
         if self.between == "clients" and isinstance(driver, Network):
             return self.capture(driver, node)
+        if why := driver.unable(node, self.how()):
+            raise Refused(why)
         captured = dict(driver.capture_packets(node, peers))
         if self.between == "peers" and (why := captured.get("alike")):
             raise Refused(why)

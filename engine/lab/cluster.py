@@ -14,7 +14,7 @@ from engine.errors import EngineError
 from engine.lab import CannotRun
 from engine.lab.links import Links
 from engine.lab.places import Place, loopback
-from engine.lab.server import HIDDEN, LAB, Server
+from engine.lab.server import LAB, Server
 from engine.lab.site import Site
 from engine.lab.systems import REGISTRY, System
 from engine.probes import REGISTRY as PROBES
@@ -121,14 +121,7 @@ class Cluster:
 
     def documents(self) -> list[dict[str, Any]]:
         """Its services as they are registered: what clients use first."""
-        groups = dict.fromkeys(server.group for server in self.servers if server.group != HIDDEN)
-        found = [self.document(group) for group in groups]
-        if self.site.links and self.site.links.between:
-            nodes = [link.node() for link in self.site.links.between]
-            found.append(
-                {"name": f"{self.name} links", "kind": "tcp", "environment": self.environment, "nodes": nodes}
-            )
-        return found
+        return [self.document(group) for group in dict.fromkeys(server.group for server in self.servers)]
 
     def document(self, group: str = "") -> dict[str, Any]:
         """One of its services; looked at by `tcp` where there is no probe of its kind."""
@@ -141,9 +134,13 @@ class Cluster:
         }
 
     def _node(self, server: Server) -> dict[str, Any]:
-        driver = {"process": {"pid_file": str(server.own_pid_file or server.pid_file)}}
+        driver: dict[str, Any] = {"pid_file": str(server.own_pid_file or server.pid_file)}
+        doors = [door.text() for door in server.doors if door.listen != door.upstream]
+        if doors:
+            driver |= {"doors": doors, "companions": [str(file) for file in server.companions]}
         more = {"upstream": server.behind} if server.behind not in ("", server.address) else {}
-        return {"name": server.name, "address": server.address, **more, "driver": driver}
+        named = {"linked" if doors else "process": driver}
+        return {"name": server.name, "address": server.address, **more, "driver": named}
 
     def write_documents(self) -> Path:
         file = self.directory / "targets.json"

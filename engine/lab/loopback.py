@@ -40,7 +40,7 @@ def up(root: Path, name: str, kind: str, params: dict[str, Any], *, linked: bool
     try:
         cluster.start()
         links = cluster.site.links
-        opened = [link.listen for link in (*links.between, *links.before)] if links else []
+        opened = [door.listen for door in links.doors] if links else []
         state.write(here / FILE, {**told, "links": opened, "proxy": bool(links and links.started)})
         _tell(cluster)
         while True:

@@ -8,11 +8,10 @@ from pathlib import Path
 import psutil
 
 from engine import owned
+from engine.lab.links import Door
 from engine.lab.places import Place
 
 LAB = "CHAOSBOARD_LAB"  # in the environment of a lab's processes: the directory of their system
-
-HIDDEN = "hidden"  # the group of what is no service of the system
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,8 @@ class Server:
     """`group` names the part of the system that it belongs to; "" is what clients use.
 
     `argv` is run in `place`; what it says goes to `log_file`, or beside it where it keeps a log itself.
-    Where `address` is that of a link proxy, it listens on `behind`.
+    Where `address` is that of a link proxy, it listens on `behind`; its peers come through `doors`, if they are
+    any. `companions` are pid files of other servers that share the node with it.
     `own_pid_file` is one that the program writes; it knows of a start that was not ours.
     """
 
@@ -33,6 +33,8 @@ class Server:
     group: str = ""
     own_pid_file: Path | None = None
     behind: str = ""
+    doors: tuple[Door, ...] = ()
+    companions: tuple[Path, ...] = ()
 
     @property
     def host(self) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from engine import ports
 from engine.lab import CannotRun
-from engine.lab.links import Links
+from engine.lab.links import Door, Links
 from engine.lab.places import Place
 
 
@@ -40,13 +40,9 @@ class Site:
                 return found
         raise CannotRun("too few ports are free")
 
-    def reach(self, one: str, other: str, address: str) -> str:
-        """The address at which member `one` reaches `address` of member `other`."""
-        return self.links.reach(one, other, address) if self.links else address
-
-    def door(self, name: str, address: str) -> str:
-        """The address at which everybody reaches `address` of the node `name`."""
-        return self.links.door(name, address) if self.links else address
+    def door(self, address: str) -> Door:
+        """Where others reach `address`: through a link proxy, if the site has any."""
+        return self.links.door(address) if self.links else Door(address, address)
 
     def clear(self, *names: str) -> Path:
         """A path inside this directory at which there is nothing."""

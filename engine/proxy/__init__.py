@@ -8,12 +8,15 @@ directory that the proxy serves, one JSON line a call:
     {"do": "hello"}                  -> {"links": {listen: upstream}}
     {"do": "open", "listen": "127.0.0.1:8080", "upstream": "127.0.0.1:18080"}
     {"do": "close", "listen": …}
-    {"do": "disturb", "listen": …, "mark": "…", "how": {"delay": 0.1, "jitter": 0.0}, "until": epoch}
+    {"do": "tell_apart", "listen": …, "members": {"n1": ["/run/n1.pid"], "n2": [4711]}}
+    {"do": "disturb", "listen": …, "mark": "…", "how": {"delay": 0.1, "jitter": 0.0}, "until": epoch,
+     "openers": ["n1", ""]}
     {"do": "clear", "listen": …, "mark": "…"}
     {"do": "read", "listen": …}      -> {"marks": [...]}
 
-What `how` may say is in `disturbance`. Each disturbance ends at its `until` in the proxy itself, whatever has
-died by then.
+What `how` may say is in `disturbance`. `openers` are the members whose connections are meant, as `tell_apart`
+named them by pid files or pids, and "" is everybody else; without it, all connections are meant. Each
+disturbance ends at its `until` in the proxy itself, whatever has died by then.
 """
 
 import json

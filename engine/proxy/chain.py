@@ -38,6 +38,8 @@ def refit(flow: "Flow | DatagramFlow") -> None:
 
 def _applies(flow: "Flow | DatagramFlow", toxic: "Toxic") -> bool:
     """The dice are thrown once for each toxic and flow."""
+    if not toxic.meets(flow.connection.opener):
+        return False
     if toxic.toxicity >= 1:
         return True
     if flow.spared is None:

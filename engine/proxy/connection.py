@@ -17,7 +17,11 @@ _AT_ONCE = struct.pack("ii", 1, 0)  # SO_LINGER: closing sends a reset
 
 
 class Connection:
-    __slots__ = ("_others", "began", "closed", "down", "http2", "link", "loop", "node", "up", "user")
+    # fmt: off
+    __slots__ = (
+        "_others", "began", "closed", "down", "http2", "link", "loop", "node", "opener", "up", "user",
+    )
+    # fmt: on
 
     def __init__(self, link: "Link", user: socket.socket, loop: Loop) -> None:
         self.link, self.loop = link, loop
@@ -27,6 +31,7 @@ class Connection:
         self.down: Flow | None = None
         self.http2: http2.Session | None = None
         self.closed = False
+        self.opener: str | None = None  # None where nobody has asked yet
         self._others: list[Address] = []  # of the node, to be tried
         self.began = loop.now  # monotonic nanoseconds
         user.setblocking(False)

@@ -62,6 +62,7 @@ class Session:
     """What a connection is for streams."""
 
     http2: ClassVar[None] = None
+    opener: str | None = None  # there is no connection whose other end the kernel could be asked for
 
     def __init__(self, link: DatagramLink, client: Any, loop: Loop) -> None:
         self.link, self.client, self.loop = link, client, loop

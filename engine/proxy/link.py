@@ -3,12 +3,15 @@
 import errno
 import itertools
 import socket
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeAlias
 
+from engine.errors import Refused
 from engine.proxy import files
 from engine.proxy.connection import Connection
 from engine.proxy.listening import listen_on, name_of
 from engine.proxy.loop import Loop
+from engine.proxy.openers import Members, openers, refuse
 from engine.proxy.side import Side
 from engine.proxy.toxics import Toxic
 from engine.proxy.upstream import Resolver
@@ -36,6 +39,7 @@ class Link:
         self._listener: socket.socket | None = None
         self._telling = False
         self._asked = listen
+        self.members: Members = {}  # who may have opened a connection, where they are told apart
 
     @property
     def enabled(self) -> bool:
@@ -92,10 +96,31 @@ class Link:
 
     def _begin(self, connection: Connection) -> None:
         self.connections.add(connection)
-        if self.up.cut():
+        if any(toxic.openers is not None for toxic in self.toxics()):
+            self._ask([connection])
+        if self.up.cut(connection.opener):
             self._waiting.append(connection)
             return
         self._resolver.find(self.upstream, connection.connect)
+
+    # Who opened what
+
+    def tell_apart(self, members: Members) -> None:
+        """From now on it is known which of these, too, opened a connection; raises Refused where it cannot be."""
+        if self._listener is None or self.protocol != "tcp":
+            raise Refused(f"Who sends to {self.listen} cannot be told apart.")
+        refuse(self._listener, members)
+        self.members = {**self.members, **members}
+        for connection in self.connections:
+            connection.opener = connection.opener or None  # it may be one of those who were not known before
+        self._ask(self.connections)
+
+    def _ask(self, connections: "Iterable[AnyConnection]") -> None:
+        """Whose the connections are of which it is not known."""
+        unknown = [one for one in connections if isinstance(one, Connection) and one.opener is None]
+        found = openers([one.user for one in unknown], self.members) if unknown else []
+        for one, name in zip(unknown, found, strict=True):
+            one.opener = name
 
     # Toxics
 
@@ -110,6 +135,8 @@ class Link:
 
     def add(self, toxic: Toxic) -> None:
         """Holds from now on, for what is connected too."""
+        if toxic.openers is not None:
+            self._ask(self.connections)
         self.side(toxic.stream).add(toxic)
         self._changed()
 
@@ -133,11 +160,10 @@ class Link:
     def _tell(self) -> None:
         """Those first that hold something back, then the others, some at a time."""
         self._telling = False
-        if not self.up.cut():
-            waiting, self._waiting = self._waiting, []
-            for connection in waiting:
-                if not connection.closed:
-                    self._begin(connection)
+        waiting, self._waiting = self._waiting, []
+        for connection in waiting:
+            if not connection.closed:
+                self._begin(connection)  # or it goes on waiting
         for side in (self.up, self.down):
             holding, side.holding = side.holding, set()
             for flow in holding:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from engine import state
+from engine.errors import Refused
 from engine.proxy import disturbance
 from engine.proxy.lease import lease
 from engine.proxy.link import Link
 from engine.proxy.loop import Loop
+from engine.proxy.openers import NOBODY
 from engine.proxy.proxies import PROTOCOLS
 from engine.proxy.upstream import Resolver
 from engine.target import UDP, split_address
@@ -43,6 +45,8 @@ class Orders:
         try:
             message = json.loads(line)
             return self._do(message)
+        except Refused as error:
+            return {"error": str(error)}
         except OSError as error:
             return {"error": f"{message.get('listen')} cannot be listened on: {error.strerror or error}."}
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -61,7 +65,7 @@ class Orders:
             self._links.pop(listen).stop()
             self._save()
             return {"marks": []}
-        elif what in ("disturb", "clear", "read"):
+        elif what in ("disturb", "clear", "read", "tell_apart"):
             getattr(self, f"_{what}")(self._links[listen], message)
         else:
             raise ValueError(f"unknown order {what!r}")
@@ -84,9 +88,16 @@ class Orders:
         """In place of what the mark did before."""
         found = disturbance.toxics(message["mark"], message["how"], message["until"])
         self._clear(link, message)
+        openers = frozenset(message["openers"]) if "openers" in message else None
+        if unknown := (openers or frozenset()) - link.members.keys() - {NOBODY}:
+            raise ValueError(f"not told apart: {', '.join(sorted(unknown))}")
         for toxic in found:
+            toxic.openers = openers
             link.add(toxic)
             lease(self._loop, link, toxic)
+
+    def _tell_apart(self, link: Link, message: dict[str, Any]) -> None:
+        link.tell_apart({name: tuple(ways) for name, ways in message["members"].items()})
 
     def _clear(self, link: Link, message: dict[str, Any]) -> None:
         link.remove(*(toxic for toxic in link.toxics() if toxic.mark == message["mark"]))

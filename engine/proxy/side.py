@@ -36,6 +36,8 @@ class Side:
         self.toxics = [other for other in self.toxics if other is not toxic]
         self.version += 1
 
-    def cut(self) -> bool:
-        """Whether nothing at all passes: then no new connection is made either."""
-        return any(toxic.type == "cut" and toxic.toxicity >= 1 for toxic in self.toxics)
+    def cut(self, opener: str | None) -> bool:
+        """Whether nothing at all passes of what `opener` opens: then no new connection is made either."""
+        return any(
+            toxic.type == "cut" and toxic.toxicity >= 1 and toxic.meets(opener) for toxic in self.toxics
+        )

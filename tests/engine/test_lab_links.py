@@ -1,5 +1,6 @@
-"""Topologies on loopback, without root: each pair of members, or each node, behind a link of its own."""
+"""Topologies on loopback, without root: each pair of nodes, by the connections that one opened to the other."""
 
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 import yaml
@@ -20,7 +22,8 @@ from engine.lab.systems import System
 from engine.lab.systems.etcd import Etcd
 from engine.lab.systems.nats import Nats
 from engine.lab.systems.valkey import Valkey
-from engine.target import Node, Target
+from engine.target import Target
+from tests.rights import another_user
 from tests.waiting import until
 
 pytestmark = pytest.mark.systems
@@ -45,52 +48,44 @@ def linked(system: System, state: Path) -> Iterator[Cluster]:
         cluster.stop()
 
 
-def cut(state: Path, nodes: list[Node]) -> list[undo.UndoRecord]:
+def cut(state: Path, target: Target, fault: Partition) -> list[undo.UndoRecord]:
+    aim = fault.aim(target, inspect.leader(target), Random(0))
     prepared = [
-        undo.prepare(state, "r", f"f{i}", "partition", Partition(), node, 60) for i, node in enumerate(nodes)
+        undo.prepare(state, "r", "f", "partition", piece.fault, piece.node, 60, peers=piece.peers)
+        for piece in aim.pieces
     ]
     return [undo.inject(state, record) for record in prepared]
 
 
-def carrying(links: Target, *tags: str) -> list[Node]:
-    return [node for node in links.nodes if set(tags) & set(node.tags)]
-
-
-@pytest.mark.parametrize("system", [Etcd(), Nats()], ids=lambda s: type(s).__name__)
+@pytest.mark.parametrize("system", [Etcd(), Nats(), Valkey()], ids=lambda s: type(s).__name__)
 def test_a_leader_that_is_cut_from_its_peers_alone_is_replaced_and_still_answers_clients(
     system: System, state: Path
 ) -> None:
     with linked(system, state) as cluster:
-        target, links = map(Target.from_dict, cluster.documents())
-        assert len(links.nodes) == 6
+        target = Target.from_dict(cluster.document())
         until(lambda: inspect.leader(target))
         first = str(inspect.leader(target))
-        records = cut(state, carrying(links, f"from-{first}", f"to-{first}"))
-        until(lambda: inspect.leader(target) not in (None, first))
+        records = cut(state, target, Partition(topology="leader-alone"))
+        until(lambda: inspect.leader(target, 0.5) not in (None, first))
         assert all(node.reachable for node in inspect.check(target).nodes)
         assert {undo.heal(state, record.id).state for record in records} == {"clean"}
-        until(cluster.ready)
 
 
-def test_two_etcd_members_that_do_not_hear_each_other_are_kept_together_by_the_third(state: Path) -> None:
-    with linked(Etcd(), state) as cluster:
-        target, links = map(Target.from_dict, cluster.documents())
-        until(lambda: inspect.leader(target))
-        first = str(inspect.leader(target))
-        others = sorted({"n1", "n2", "n3"} - {first})
-        cut(state, carrying(links, f"between-{others[0]}-{others[1]}"))
-        assert inspect.leader(target) == first
-        assert cluster.ready()
-
-
-def test_a_primary_behind_a_link_that_is_cut_is_replaced(state: Path) -> None:
-    with linked(Valkey(), state) as cluster:
-        target = Target.from_dict(cluster.document())
-        first = str(inspect.leader(target))
-        (record,) = cut(state, [target.node(first)])
-        until(lambda: inspect.leader(target, 0.5) not in (None, first))
-        assert undo.heal(state, record.id).state == "clean"
-        until(cluster.ready)
+def test_without_any_rights_links_of_etcd_are_cut_and_healed_one_by_one_each_way_for_itself() -> None:
+    links = ["n1 -> n2", "n3 <-> n4", "n5 -> n1, n4"]
+    pairs = [{("n1", "n2")}, {("n3", "n4"), ("n4", "n3")}, {("n5", "n1"), ("n5", "n4")}]
+    with tempfile.TemporaryDirectory(prefix="chaosboard-rights-") as folder:
+        os.chmod(folder, 0o777)
+        argv = [*another_user(), sys.executable, "-m", "tests.engine.without_rights", folder, *links]
+        environ = {**os.environ, "HOME": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(argv, cwd=ROOT, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    *told, last = map(json.loads, done.stdout.splitlines())
+    seen = [{tuple(pair) for pair in one["seen"]} for one in told[::2]]
+    assert seen == [set().union(*pairs[i:]) for i in range(len(pairs) + 1)]
+    assert [one["healed"] for one in told[1::2]] == [["clean"]] * 3 + [[]]
+    assert last["user"] != 0
+    assert last["left"] == 0
 
 
 def test_the_command_tells_where_its_services_are_and_takes_all_away_when_it_is_interrupted(

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import httpx
 
+from engine.lab.links import Door
 from engine.lab.places import Place
 from engine.lab.programs import NATS, Program
 from engine.lab.server import Server
@@ -30,7 +31,7 @@ cluster {{
   routes: [{routes}]
 }}
 """
-Row = tuple[str, Place, int, int]  # name, place, client port, route port
+Row = tuple[str, Place, int, int, Door]  # name, place, client port, route port, where others reach that
 
 
 @dataclass(frozen=True)
@@ -40,35 +41,32 @@ class Nats(System):
     kinds: ClassVar[Mapping[str, str]] = {"": "nats"}
     needs: ClassVar[tuple[Program, ...]] = (NATS,)
 
-    linked: ClassVar[str] = "each pair of servers, and clients and each server"
+    linked: ClassVar[str] = "servers, and clients and each server"
 
     nodes: int = param(3, help="how many nodes; it needs three to keep anything", least=3, most=9)
 
     def lay_out(self, site: Site) -> list[Server]:
         binary, rows = NATS.get(), self._rows(site)
-        return [
-            Server(
-                name, site.door(name, f"{place.host}:{port}"), site.directory, place,
-                (binary, "-c", self._configure(site, (name, place, port, route), rows)),
-                behind=f"{place.host}:{port}",
+        servers = []
+        for row in rows:
+            name, place, port, _, door = row
+            own = site.door(f"{place.host}:{port}")
+            argv = (binary, "-c", self._configure(site, row, rows))
+            servers.append(
+                Server(name, own.listen, site.directory, place, argv, behind=own.upstream, doors=(door,))
             )
-            for name, place, port, route in rows
-        ]  # fmt: skip
+        return servers
 
     def _rows(self, site: Site) -> list[Row]:
         numbers = site.ports_with(MONITOR, 4222, 6222)
         return [
-            (name, place, client, route)
+            (name, place, client, route, site.door(f"{place.host}:{route}"))
             for name, place, (client, route) in zip(self.names, site.places, numbers, strict=True)
         ]
 
     def _configure(self, site: Site, row: Row, rows: list[Row]) -> str:
-        name, place, port, route = row
-        others = ", ".join(
-            f'"nats://{site.reach(name, other, f"{at.host}:{number}")}"'
-            for other, at, _, number in rows
-            if other != name
-        )
+        name, place, port, route, _ = row
+        others = ", ".join(f'"nats://{door.listen}"' for other, *_, door in rows if other != name)
         folder = site.fresh(f"{name}.data")
         file = site.directory / f"{name}.conf"
         file.write_text(

@@ -1,10 +1,11 @@
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import redis
 
+from engine.lab.links import Door
 from engine.lab.places import Place
 from engine.lab.programs import VALKEY, Program
 from engine.lab.server import Server
@@ -33,7 +34,7 @@ repl-diskless-sync-delay 0
 min-replicas-to-write 1
 """
 
-ANNOUNCE = "replica-announce-ip {}\nreplica-announce-port {}\n"
+ANNOUNCE = "{0}announce-ip {1}\n{0}announce-port {2}\n"
 
 # A Sentinel tries a lost link again once a second, and a promotion cuts every link: with less than
 # a second of patience it takes the new primary for dead and replaces it a second time.
@@ -56,38 +57,47 @@ class Valkey(System):
     """A Valkey or Redis primary with replicas, watched by Sentinels that replace it when it dies."""
 
     kinds: ClassVar[Mapping[str, str]] = {"": "redis", SENTINELS: "tcp"}
-    linked: ClassVar[str] = "everybody and each server: they tell each other one address of each"
+    linked: ClassVar[str] = "servers and Sentinels, and clients and each server"
     needs: ClassVar[tuple[Program, ...]] = (VALKEY,)
 
     nodes: int = param(3, help="how many servers, the primary among them; each has a Sentinel beside it",
                        least=3, most=9)  # fmt: skip
 
     def lay_out(self, site: Site) -> list[Server]:
-        binary, numbers = VALKEY.get(), site.ports(6379, 26379)
+        numbers = site.ports(6379, 26379)
         doors = [
-            site.door(f"v{i + 1}", f"{host}:{port}")
-            for i, (host, (port, _)) in enumerate(zip(site.hosts, numbers, strict=True))
+            tuple(site.door(f"{place.host}:{port}") for port in ports)
+            for place, ports in zip(site.places, numbers, strict=True)
         ]
-        primary = doors[0].replace(":", " ")
-        servers, watchers = [], []
-        for i, (place, (port, watching)) in enumerate(zip(site.places, numbers, strict=True)):
-            tail = ANNOUNCE.format(*doors[i].split(":")) + (f"replicaof {primary}\n" if i else "")
-            conf = _write(site, f"v{i + 1}", place, port, SERVER_CONF + tail)
-            servers.append(
-                Server(
-                    f"v{i + 1}",
-                    doors[i],
-                    site.directory,
-                    place,
-                    (binary, conf),
-                    behind=f"{place.host}:{port}",
-                )
-            )
-            conf = _write(site, f"s{i + 1}", place, watching, SENTINEL_CONF, master=MASTER, primary=primary,
-                          quorum=self.nodes // 2 + 1)  # fmt: skip
-            argv, address = (binary, conf, "--sentinel"), f"{place.host}:{watching}"
-            watchers.append(Server(f"s{i + 1}", address, site.directory, place, argv, group=SENTINELS))
-        return servers + watchers
+        primary = doors[0][0].listen
+        pairs = [
+            self._pair(site, i + 1, place, both, primary)
+            for i, (place, both) in enumerate(zip(site.places, doors, strict=True))
+        ]
+        return [server for server, _ in pairs] + [sentinel for _, sentinel in pairs]
+
+    def _pair(
+        self, site: Site, i: int, place: Place, doors: tuple[Door, ...], primary: str
+    ) -> tuple[Server, Server]:
+        """A server and the Sentinel beside it, which share a node: whoever is cut from one is cut from both."""
+        door, watching = doors
+        host, _, port = door.upstream.rpartition(":")
+        own, binary = site.door(door.upstream), VALKEY.get()
+        at = primary.replace(":", " ")
+        conf = SERVER_CONF + _announced("replica-", door) + (f"replicaof {at}\n" if i > 1 else "")
+        argv = (binary, _write(site, f"v{i}", host, port, conf))
+        server = Server(f"v{i}", own.listen, site.directory, place, argv, behind=own.upstream, doors=doors)
+        host, _, port = watching.upstream.rpartition(":")
+        conf = _announced("sentinel ", watching) + SENTINEL_CONF
+        file = _write(site, f"s{i}", host, port, conf, master=MASTER, primary=at, quorum=self.nodes // 2 + 1)
+        sentinel = Server(
+            f"s{i}", watching.upstream, site.directory, place, (binary, file, "--sentinel"), group=SENTINELS,
+            doors=doors,
+        )  # fmt: skip
+        return (
+            replace(server, companions=(sentinel.pid_file,)),
+            replace(sentinel, companions=(server.pid_file,)),
+        )
 
     def form(self, cluster: "Cluster") -> None:
         """Sentinels look for replicas when they start and then every ten seconds: so they start last."""
@@ -101,11 +111,17 @@ class Valkey(System):
         return _replicated(cluster.nodes) and all(_watches(s, others) for s in cluster.group(SENTINELS))
 
 
-def _write(site: Site, name: str, place: Place, port: int, conf: str, **more: Any) -> str:
+def _announced(what: str, door: Door) -> str:
+    """The address by which the others are to know it; nothing where that is its own."""
+    host, _, port = door.listen.rpartition(":")
+    return ANNOUNCE.format(what, host, port) if door.listen != door.upstream else ""
+
+
+def _write(site: Site, name: str, host: str, port: str, conf: str, **more: Any) -> str:
     folder = site.fresh(name)
     log = site.directory / f"{name}.log"
     file: Path = folder / "node.conf"
-    file.write_text(conf.format(host=place.host, port=port, folder=folder, log=log, **more))
+    file.write_text(conf.format(host=host, port=port, folder=folder, log=log, **more))
     return str(file)
 
 

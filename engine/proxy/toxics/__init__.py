@@ -65,7 +65,10 @@ Kind = type[Stage]
 
 @dataclass(eq=False, slots=True)
 class Toxic:
-    """One toxic on one direction of a link. `toxicity` is the share of connections that it applies to."""
+    """One toxic on one direction of a link. `toxicity` is the share of connections that it applies to.
+
+    `openers` are those whose connections it applies to, as `engine.proxy.openers` names them; None is everybody.
+    """
 
     name: str
     type: str
@@ -76,6 +79,11 @@ class Toxic:
     mark: str = ""  # of the disturbance it belongs to, where it was not made by the HTTP API
     until: float | None = None  # epoch seconds
     before: "Toxic | None" = None  # what it was before its last update
+    openers: frozenset[str] | None = None
+
+    def meets(self, opener: str | None) -> bool:
+        """Whether it applies to what `opener` opened, as far as that is known."""
+        return self.openers is None or opener in self.openers
 
 
 REGISTRY: Registry[Stage] = Registry(__name__, Stage, "toxic")
