@@ -1,5 +1,7 @@
 """Messages that carry the instant at which they were sent, and a sink that writes down when they came.
 
+The kernel tells when a message came (SO_TIMESTAMPNS): how long the sink takes to wake up is in no figure.
+
 python -m bench._stamps PORT      a sink: `ready`; for each line on its input one of JSON, [[sent, came], …] in ns
 """
 
@@ -11,9 +13,11 @@ import struct
 import sys
 import time
 
-from engine.clock import hurry
+from engine.clock import NS, hurry
 
 STAMP = struct.Struct("q")
+CAME = struct.Struct("qq")  # seconds and ns
+_TIMESTAMPNS = 35  # SO_TIMESTAMPNS, which Python does not name
 
 
 class Sink:
@@ -26,9 +30,7 @@ class Sink:
 
     def run(self) -> None:
         while True:
-            events = self._poll.poll()
-            came = time.monotonic_ns()
-            for fd, _ in events:
+            for fd, _ in self._poll.poll():
                 if fd == self._listener.fileno():
                     self._accept()
                 elif fd == 0:
@@ -37,19 +39,22 @@ class Sink:
                     print(json.dumps(self._found), flush=True)
                     self._found = []
                 else:
-                    self._take(fd, came)
+                    self._take(fd)
 
     def _accept(self) -> None:
         one, _ = self._listener.accept()
+        one.setsockopt(socket.SOL_SOCKET, _TIMESTAMPNS, 1)
         self._connections[one.fileno()] = one
         self._poll.register(one, select.EPOLLIN)
 
-    def _take(self, fd: int, came: int) -> None:
+    def _take(self, fd: int) -> None:
         try:
-            data = self._connections[fd].recv(65536)
+            data, said, _, _ = self._connections[fd].recvmsg(65536, 64)
         except OSError:
-            data = b""
+            data, said = b"", []
         if data:
+            seconds, ns = CAME.unpack(said[0][2])
+            came = seconds * NS + ns
             self._found += [(sent, came) for (sent,) in STAMP.iter_unpack(data)]
         else:
             self._poll.unregister(fd)
@@ -65,7 +70,7 @@ def urgent() -> None:
 
 
 def stamp() -> bytes:
-    return STAMP.pack(time.monotonic_ns())
+    return STAMP.pack(time.time_ns())
 
 
 if __name__ == "__main__":

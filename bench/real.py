@@ -1,8 +1,9 @@
 """Real systems hurt under load, and what their histories say: `python -m bench.real [WORD …]`.
 
 Each trial is a whole run of the engine on a system of the lab. Nodes are killed and paused where all share a
-network, and cut from one another where each has a namespace of its own. What was found is printed, whatever it
-is. WORDs choose the trials whose line has them all. The reports are kept where the last line says.
+network, and cut from one another where each has a namespace of its own. What was found is printed, whatever
+it is: each trial as it ends, and all of them as a table. WORDs choose the trials whose line has them all. The
+reports are kept where the last line says.
 """
 
 import os
@@ -10,12 +11,12 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bench import _network as network
 from engine import runner
@@ -112,6 +113,18 @@ def trials() -> Iterator[Trial]:
     yield Trial("postgres", "followers cut off", "register", replicas, stale, "standby reads", lasts=4.0)
 
 
+class Found(NamedTuple):
+    """Of one trial: `mark` is the seconds from a violation to its mark, None where none was marked."""
+
+    name: str
+    verdict: str
+    judged: bool = False
+    mark: float | None = None
+    acknowledged: int | None = None
+    lost: int | None = None
+    why: str = ""  # of what is violated or unknown
+
+
 class Listener:
     """Hears a run, and tells how long after a violation its mark was there."""
 
@@ -142,8 +155,8 @@ def serving(system: str, apart: bool, directory: Path) -> Iterator[Cluster]:
             cluster.stop()
 
 
-def attempt(trial: Trial, cluster: Cluster, directory: Path, number: int) -> tuple[bool, float | None]:
-    """Prints what was found; whether it was judged, and when the mark of a violation was there."""
+def attempt(trial: Trial, cluster: Cluster, directory: Path, number: int) -> Found:
+    """Prints what was found, and gives it."""
     heard = Listener()
     try:
         cluster.restore()
@@ -154,9 +167,15 @@ def attempt(trial: Trial, cluster: Cluster, directory: Path, number: int) -> tup
         )  # fmt: skip
     except EngineError as error:
         print(f"{trial.name}: NOT RUN, {error}", flush=True)
-        return False, None
+        return Found(trial.name, "not run", why=str(error))
     tell(trial, result, heard)
-    return result.get("ending") == "finished", heard.mark
+    counts = result.get("operations") or {}
+    checks = [*result.get("checks", []), *result.get("expectations", [])]
+    why = "; ".join(c["headline"] for c in checks if c["verdict"] == result["verdict"] != "held")
+    return Found(
+        trial.name, result["verdict"], result.get("ending") == "finished", heard.mark,
+        counts.get("acknowledged"), counts.get("lost"), why or result["headline"] * (result["verdict"] != "held"),
+    )  # fmt: skip
 
 
 def tell(trial: Trial, result: dict[str, Any], heard: Listener) -> None:
@@ -179,13 +198,23 @@ def tell(trial: Trial, result: dict[str, Any], heard: Listener) -> None:
     sys.stdout.flush()
 
 
-def group(system: str, apart: bool, chosen: Iterable[Trial], directory: Path, first: int) -> list[Any]:
+def table(found: Sequence[Found]) -> None:
+    width = max((len(one.name) for one in found), default=0)
+    print(f"\n{'trial':<{width}}  verdict   acknowledged   lost  why")
+    for one in found:
+        counts = [f"{'' if n is None else f'{n:,}':>{w}}" for n, w in ((one.acknowledged, 12), (one.lost, 5))]
+        print(
+            f"{one.name:<{width}}  {one.verdict.upper():<9}{counts[0]} {counts[1]}   {one.why[:100]}".rstrip()
+        )
+
+
+def group(system: str, apart: bool, chosen: Sequence[Trial], directory: Path, first: int) -> list[Found]:
     try:
         with serving(system, apart, directory / f"{system}-{'apart' if apart else 'together'}") as cluster:
             return [attempt(trial, cluster, directory, first + i) for i, trial in enumerate(chosen)]
     except CannotRun as error:
         print(f"{system}: NOT RUN, {error}", flush=True)
-        return [(False, None)]
+        return [Found(trial.name, "not run", why=str(error)) for trial in chosen]
 
 
 def main(words: list[str]) -> int:
@@ -197,11 +226,12 @@ def main(words: list[str]) -> int:
     chosen = sorted(
         (t for t in trials() if all(word in t.name for word in words)), key=lambda t: (t.system, t.apart)
     )
-    start, found = time.monotonic(), list[Any]()
+    start, found = time.monotonic(), list[Found]()
     for (system, apart), some in groupby(chosen, key=lambda t: (t.system, t.apart)):
-        found += group(system, apart, some, directory, len(found))
-    marks = [mark for _, mark in found if mark is not None]
-    judged = sum(good for good, _ in found)
+        found += group(system, apart, list(some), directory, len(found))
+    table(found)
+    marks = [one.mark for one in found if one.mark is not None]
+    judged = sum(one.judged for one in found)
     print(
         f"real: {judged} of {len(chosen)} trials judged in {time.monotonic() - start:.0f} s; kept in {directory}"
     )

@@ -9,11 +9,14 @@ from channels.auth import AuthMiddlewareStack  # noqa: E402  models load only af
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402  as above
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402  as above
 
+from apps.live.consumer import Straight  # noqa: E402  as above
 from apps.runs.routing import websocket_urlpatterns  # noqa: E402  as above
 
 application = ProtocolTypeRouter(
     {
         "http": django_application,
-        "websocket": AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns))),
+        "websocket": Straight(
+            AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
+        ),
     }
 )

@@ -5,11 +5,20 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.middleware import LoginRequiredMiddleware
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 from django.shortcuts import render
 
 API = "/api/"
 OPEN = (API, "/healthz", "/readyz")
 Next = Callable[[HttpRequest], HttpResponse]
+
+
+class Packed(GZipMiddleware):
+    """Pages go packed over the wire, with Django's guard against guessing from their length. A stream is not held up."""
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        return response if response.streaming else super().process_response(request, response)
 
 
 class UploadLimit:

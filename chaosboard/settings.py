@@ -63,6 +63,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "chaosboard.middleware.Packed",
     "chaosboard.middleware.ApiErrors",
     "chaosboard.middleware.UploadLimit",
     "django.contrib.sessions.middleware.SessionMiddleware",

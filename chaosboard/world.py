@@ -1,18 +1,21 @@
 """The map of everything: services, their nodes, who depends on whom, what is hurt and what is cut."""
 
+from collections import Counter
 from typing import Any
 from urllib.parse import urlencode
 
 from django.urls import reverse
 
-from apps.runs.models import Event, Injection
+from apps.runs.models import Event, Injection, Run
 from apps.targets.models import Node, Target
+
+RECENT = 20  # intervals of a run
 
 
 def context() -> dict[str, Any]:
     """`picture` is for the browser to draw, `services` for the same in words."""
     targets = list(Target.objects.select_related("environment").prefetch_related("nodes", "depends_on"))
-    hurt, cuts = _hurt(), _cuts()
+    hurt, cuts, answered = _hurt(), _cuts(), _answered()
     levels = _levels({t.pk: [needed.pk for needed in t.depends_on.all()] for t in targets})
     services = [
         {
@@ -24,6 +27,7 @@ def context() -> dict[str, Any]:
             "level": levels[target.pk],
             "cuts": sorted(map(list, cuts.get(target.pk, ()))),
             "nodes": [_node(target, node, hurt) for node in target.nodes.all()],
+            "answered": answered.get(target.pk, {}),
             "needs": [needed.pk for needed in target.depends_on.all()],
         }
         for target in targets
@@ -61,6 +65,17 @@ def _cuts() -> dict[int, set[tuple[str, str]]]:
         if event.data.get("state") in Injection.HURTING:
             links = {(str(a), str(b)) for a, b in event.data.get("links") or ()}
             found.setdefault(event.run.target_id, set()).update(links)
+    return found
+
+
+def _answered() -> dict[int, dict[str, float]]:
+    """By service that is watched by a run now: which share of the answers each server behind it gave lately."""
+    found = {}
+    for run in Run.objects.filter(state=Run.State.RUNNING).only("target_id"):
+        last = run.events.filter(kind="interval").order_by("-n").values_list("data__answered", flat=True)
+        counts: Counter[str] = sum((Counter(told or {}) for told in last[:RECENT]), Counter())
+        total = counts.total()
+        found[run.target_id] = {name: times / total for name, times in sorted(counts.items())}
     return found
 
 

@@ -1,6 +1,7 @@
 """The engine alone: `python -m engine run|check|heal|halt|resume|list|lab|proxy|warden`."""
 
 import argparse
+import contextlib
 import getpass
 import json
 import sys
@@ -9,12 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine import catalogue, check, experiment, judge, plan, state, undo, warden
+from engine import catalogue, check, experiment, inspect, judge, plan, state, undo, warden
 from engine import text as words
 from engine.errors import BadInput, EngineError, Problem
 from engine.events import Event
 from engine.experiment import Experiment
 from engine.lab import command as lab
+from engine.target import Target
 from engine.verdict import Verdict
 
 BAD_INPUT = 3
@@ -86,7 +88,8 @@ def run(arguments: Any) -> int:
         raise BadInput([Problem("targets", "is missing: describe the target in the file, or use the board")])
     target = next(t for t in one.targets if t.name == one.target)
     if arguments.dry_run:
-        return _show_plan(plan.plan(one, target).to_dict())
+        asked = any(step.fault.needs_leader() for step in one.faults)
+        return _show_plan(plan.plan(one, target, leader=_leader(target) if asked else None))
     folder = arguments.state.absolute() / "runs"
     folder.mkdir(parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="cli-", dir=folder))
@@ -111,11 +114,22 @@ def _read(file: Path) -> Experiment:
     return Experiment.from_dict(data, lines)
 
 
-def _show_plan(found: dict[str, Any]) -> int:
-    for phase in found["phases"]:
-        print(f"{phase['start']:>8.1f} s  {phase['name']}, until {phase['end']:.1f} s")
-        for step in found["steps"] if phase["name"] == "fault" else []:
-            print(f"{step['start']:>8.1f} s    {step['line']}, healed at {step['end']:.1f} s")
+def _leader(target: Target) -> str | None:
+    """Who leads now, for whoever wants to know in advance: that nobody answers is no error."""
+    with contextlib.suppress(EngineError):
+        return inspect.leader(target)
+    return None
+
+
+def _show_plan(found: plan.Plan) -> int:
+    for phase in found.phases:
+        print(f"{phase.start:>8.1f} s  {phase.name}, until {phase.end:.1f} s")
+        for step in found.steps if phase.name == "fault" else []:
+            print(f"{step.start:>8.1f} s    {step.line}, healed at {step.end:.1f} s")
+            for cut in step.cuts:
+                print(f"{'':>10}      {cut.text()}, by {cut.by}")
+            if step.open:
+                print(f"{'':>10}      ({step.open})")
     return 0
 
 

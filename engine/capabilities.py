@@ -102,6 +102,22 @@ class Shaping(Protocol):
 
 
 @runtime_checkable
+class Filter(Protocol):
+    """As Packets, and a cut may be of single ports: {"cut": True, "ports": [2380], "answer": "reset"}.
+
+    Meant are packets to and from these ports of the node, and between peers of either of them. `answer` is what a
+    sender hears of a packet that is cut: `silence`, `reset` (TCP) or `unreachable` (ICMP). `tell_apart` raises
+    Refused where such packets cannot be told from others, or would never be there; nothing is done then.
+    """
+
+    def capture_packets(self, node: Node, peers: Sequence[Node]) -> Captured: ...
+    def tell_apart(self, captured: Captured, how: dict[str, Any]) -> None: ...
+    def disturb_packets(self, captured: Captured, mark: str, how: dict[str, Any], until: float) -> None: ...
+    def undisturb_packets(self, captured: Captured, mark: str) -> None: ...
+    def undisturbed(self, captured: Captured, mark: str) -> ReadBack: ...
+
+
+@runtime_checkable
 class Host(Protocol):
     """The node's host is the one on which this code runs: its files, mounts and processes are at hand."""
 
@@ -264,7 +280,7 @@ class Act(Protocol):
 
 WORDS: dict[type, str] = {
     Kill: "kill", Pause: "pause", Restart: "restart", Network: "disturb the link of",
-    Packets: "disturb the packets of", Shaping: "delay or change the packets of",
+    Packets: "disturb the packets of", Filter: "cut single ports of", Shaping: "delay or change the packets of",
     Host: "work on the host of", Family: "find the processes of", Pids: "find the processes of",
     Wrap: "change the surroundings of",
     Limit: "limit the resources of", Isolate: "take the networks of",

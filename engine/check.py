@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from engine import jsonl
 from engine.checkers import REGISTRY as CHECKERS
 from engine.checkers import Checker
 from engine.columns import NEVER
 from engine.detect import AUTO, detect
 from engine.errors import BadInput, EngineError, Problem
-from engine.history import FORMATS, History, read
+from engine.history import FORMATS, History, events, read
 from engine.parameters import build, parameters
 from engine.samples import Outcome
 from engine.specs import REGISTRY as SPECS
@@ -44,6 +45,9 @@ def arguments(parser: Any) -> None:
         "--story", action="store_true", help="tell what was found in words, with its operations"
     )
     parser.add_argument("--progress", action="store_true", help="say on standard error what is being done")
+    parser.add_argument(
+        "--export", type=Path, metavar="OUT", help="write the history there as JSON Lines, too"
+    )
     parser.add_argument("--json", action="store_true")
 
 
@@ -53,6 +57,8 @@ def check(given: Any) -> int:
         checker = _checker(given)
     _progress(given, f"reading {given.history.stat().st_size / 1e6:,.1f} MB")
     history = read(given.history, given.format)
+    if given.export:
+        _export(given, history)
     if given.spec == AUTO:
         given.spec = detect(history)
         checker = _checker(given)
@@ -83,6 +89,14 @@ def check(given: Any) -> int:
             print("\n".join(["", one["title"], *(f"  {sentence}" for sentence in one["sentences"])]))
     status: int = found.verdict.exit_status
     return status
+
+
+def _export(given: Any, history: History) -> None:
+    """Raises BadInput where it would write over what it reads."""
+    if given.export.exists() and given.export.samefile(given.history):
+        raise BadInput([Problem("--export", "is the history itself; name another file")])
+    with given.export.open("wb") as out:
+        out.writelines(jsonl.lines(events(history)))
 
 
 def _told(history: History, found: Judgement) -> dict[str, Any]:

@@ -116,7 +116,7 @@ def clean(faults: list[dict[str, Any]]) -> Judgement:
         return Judgement("clean", Verdict.HELD, "nothing was hurt", expected, "nothing was hurt")
     left = [f for f in faults if f["state"] != "clean"]
     if not left:
-        told = "; ".join(f["text"] for f in faults if f["text"])
+        told = "; ".join(dict.fromkeys(f["text"] for f in faults if f["text"]))
         return Judgement("clean", Verdict.HELD, f"clean, read back: {told}", expected, "clean")
     stuck = any(f["state"] == "stuck" for f in left)
     told = "; ".join(f"{f['line']}: {f['state']}, {f['text']}" for f in left)

@@ -191,6 +191,7 @@ class Follower:
             "heat": interval.heat(good["latency"]),
             "errors": interval.errors([(_bad(chosen), self._texts), (_bad(ended), self._ops_texts)]),
             "lag": self._lag(end),
+            "answered": interval.answered(_good(chosen), self._texts),
         }
         return {
             "width": self.width / 1e9,

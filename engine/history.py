@@ -5,9 +5,10 @@ or one `Op` for each invocation with its completion.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -119,6 +120,28 @@ def read(path: Path, format: str = "auto") -> History:
     if format == "auto":
         format = "jsonl" if _is_jsonl(path, data) else "edn"
     return History(columns=pair(jsonl.read(data) if format == "jsonl" else jepsen.read(data)))
+
+
+def events(history: History) -> Iterator[dict[str, Any]]:
+    """In Jepsen's shape, in the order in which they were numbered."""
+    found = []
+    for op in history.ops:
+        shared: dict[str, Any] = {"process": op.process, "f": op.f}
+        more = {"key": op.key, "node": op.node or None}
+        begun = {"index": op.index, "time": op.invoked, **shared, "type": "invoke", "value": op.value, **more}
+        found.append(begun)
+        if op.completed is not None and op.completed_index is not None:
+            ended = {
+                "index": op.completed_index,
+                "time": op.completed,
+                **shared,
+                "type": op.outcome.name.lower(),
+            }
+            value = op.result if op.outcome is Outcome.OK else op.value
+            more = {"key": op.key, "error": op.error or None, "version": op.version, "node": op.node or None}
+            found.append({**ended, "value": value, **more})
+    found.sort(key=itemgetter("index"))
+    return ({k: v for k, v in event.items() if v is not None or k == "value"} for event in found)
 
 
 def in_run(directory: Path) -> Path | None:

@@ -15,7 +15,7 @@ from engine.experiment import Experiment, Step
 from engine.faults import Aim
 from engine.plan import times
 from engine.target import Target
-from engine.text import listed
+from engine.text import said_once
 from engine.topology import by_link
 from engine.undo import Healed, UndoRecord
 
@@ -250,15 +250,20 @@ def _shown(aim: Aim) -> list[str]:
 def _notes(work: "list[Future[Any]]") -> list[str]:
     """What the injections noted beside what was meant to happen."""
     done = [record for future in work if isinstance(record := future.result(), UndoRecord)]
-    return [f"{r.node_name}: {r.text}" if len(done) > 1 else r.text for r in done if r.text]
+    return _texts(done)
+
+
+def _texts(records: list[UndoRecord]) -> list[str]:
+    """What they tell, each text once, with the nodes named where there are several records."""
+    told = [(r.node_name, r.text) for r in records if r.text]
+    return said_once(told) if len(records) > 1 else [text for _, text in told]
 
 
 def outcome(state: Path, records: list[UndoRecord]) -> tuple[str, str]:
     """The worst state of these records as it is on disk now, and what was read back."""
     found = [r for record in records if (r := undo.record_of(state, record.id))]
     worst = max((r.state for r in found), key=_badness, default="unverified")
-    texts = [f"{r.node_name}: {r.text}" if len(found) > 1 else r.text for r in found]
-    return (worst if worst in ("clean", "stuck") else "unverified"), listed([t for t in texts if t] or [""])
+    return (worst if worst in ("clean", "stuck") else "unverified"), "; ".join(_texts(found))
 
 
 def _badness(state: str) -> int:

@@ -18,6 +18,7 @@ BUCKETS = 24  # four for each tenfold: from 0.1 ms to 56 s, and what is beyond
 NAMED = 6  # errors that an interval names; the others are counted together
 LONGEST = 60  # characters of the name of an error
 OTHER = "other"
+SERVERS = 24  # behind a balancer that an interval names
 _ADDRESS = re.compile(r"\[?[0-9a-fA-F:.]*[0-9a-fA-F]\]?:\d{2,5}|\b\d{1,3}(\.\d{1,3}){3}\b")
 _NUMBER = re.compile(r"\b\d{4,}\b|0x[0-9a-f]+")
 
@@ -70,6 +71,13 @@ def errors(parts: Sequence[tuple[Samples, Sequence[str]]]) -> dict[str, int]:
     named_here = dict(found.most_common(NAMED))
     rest = found.total() - sum(named_here.values())
     return {**named_here, OTHER: named_here.get(OTHER, 0) + rest} if rest else named_here
+
+
+def answered(good: Samples, texts: Sequence[str]) -> dict[str, int]:
+    """How many good answers came from each server behind a balancer, where they tell; those that gave most."""
+    counts = np.bincount(good["error"]).tolist()
+    found = Counter({texts[n]: times for n, times in enumerate(counts) if n and times and n < len(texts)})
+    return dict(found.most_common(SERVERS))
 
 
 def named(text: str) -> str:

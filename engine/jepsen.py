@@ -3,7 +3,7 @@
 from typing import Any
 
 from engine import edn
-from engine.jsonl import Gatherer
+from engine.gathering import Gatherer
 from engine.pairing import Events, bad
 
 PARTS = ("read", "write", "cas", "add", "enqueue", "dequeue", "drain")  # the f that jepsen.independent lifts

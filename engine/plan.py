@@ -4,7 +4,7 @@ import random
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from engine import blast
+from engine import blast, links
 from engine.errors import BadInput, EngineError, Problem
 from engine.experiment import Experiment, Step
 from engine.fitting import client_for
@@ -18,7 +18,8 @@ class PlannedStep:
     """One time that a step hurts; in seconds since the run's first reading.
 
     `id` is that of the step, `f0`, and where it hurts more than once the number of the time, `f0.2`.
-    `nodes` are named as far as they are known in advance, `reach` says how many at most.
+    `nodes` are named as far as they are known in advance, `reach` says how many at most. `cuts` are the links
+    that it would cut, as it may fall out: `open` says what of it is known only when it begins.
     """
 
     id: str
@@ -28,6 +29,12 @@ class PlannedStep:
     start: float
     end: float
     reach: str
+    cuts: tuple[links.Cut, ...] = ()
+    open: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        cuts = [cut.to_dict() for cut in self.cuts]
+        return {**asdict(self), "nodes": list(self.nodes), "cuts": cuts}
 
 
 @dataclass(frozen=True)
@@ -47,14 +54,15 @@ class Plan:
         return {
             "duration": self.duration,
             "phases": [asdict(p) for p in self.phases],
-            "steps": [{**asdict(s), "nodes": list(s.nodes)} for s in self.steps],
+            "steps": [step.to_dict() for step in self.steps],
         }
 
 
-def plan(experiment: Experiment, target: Target, seed: str = "") -> Plan:
+def plan(experiment: Experiment, target: Target, seed: str = "", leader: str | None = None) -> Plan:
     """The timeline; raises BadInput where a step is impossible on `target`.
 
-    Without a `seed` (a run's id) random moments are not known yet: such a step is one window.
+    Without a `seed` (a run's id) random moments are not known yet: such a step is one window. `leader` is who
+    leads now, where somebody looked.
     """
     problems = problems_of(experiment, target)
     if problems:
@@ -65,7 +73,9 @@ def plan(experiment: Experiment, target: Target, seed: str = "") -> Plan:
     if experiment.faults:
         phases.append(PlannedPhase("fault", start, end))
     phases.append(PlannedPhase("recovery", end, end + experiment.recovery.timeout))
-    steps = [one for i, s in enumerate(experiment.faults) for one in _times(i, s, target, start, seed)]
+    steps = [
+        one for i, s in enumerate(experiment.faults) for one in _times(i, s, target, start, seed, leader)
+    ]
     return Plan(end + experiment.recovery.timeout, tuple(phases), tuple(steps))
 
 
@@ -76,15 +86,18 @@ def times(i: int, step: Step, seed: str) -> list[tuple[str, float, float]]:
     return [(id, start, length) for id, (start, length) in zip(ids, windows, strict=True)]
 
 
-def _times(i: int, step: Step, target: Target, baseline: float, seed: str) -> list[PlannedStep]:
+def _times(
+    i: int, step: Step, target: Target, baseline: float, seed: str, leader: str | None
+) -> list[PlannedStep]:
     names = {node.name for node in target.nodes}
     nodes = tuple(n for n in step.fault.nodes if n in names)
     line = step.fault.announced(target)
     found, far = times(i, step, seed), reach(step, target)
+    cuts, open = links.preview(step.fault, target, leader)
     if isinstance(step.rhythm, Moments) and not seed:
         line, found = f"{line}, at random moments: {step.rhythm.text()}", [(f"f{i}", step.at, step.duration)]
     return [
-        PlannedStep(id, step.kind, line, nodes, baseline + start, baseline + start + length, far)
+        PlannedStep(id, step.kind, line, nodes, baseline + start, baseline + start + length, far, cuts, open)
         for id, start, length in found
     ]
 

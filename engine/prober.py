@@ -51,7 +51,7 @@ class _Look:
         if latency > lane.timeout_ns and not (self.expired and reading.why is Status.OVERLOAD):
             reading = lane.late
         if reading.ok:
-            lane.writer.add(self.scheduled, latency, lane.probe, lane.node, 0)
+            lane.writer.add(self.scheduled, latency, lane.probe, lane.node, 0, reading.by)
         else:
             lane.writer.add(self.scheduled, latency, lane.probe, lane.node, reading.why, reading.error)
         lane.answered = True

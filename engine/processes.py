@@ -230,14 +230,16 @@ def own_services() -> list[tuple[str, str, int]]:
 
 def started_again(how: dict[str, Any], old: Identity) -> Identity | None:
     """A process that `start` made of `how` after `old`, by somebody who died before he could say so."""
-    for process in psutil.process_iter(["cmdline"]):
-        if process.info["cmdline"] != how["argv"]:
-            continue
+    for pid in psutil.pids():
         try:
-            one = identity(process.pid)
-            leads = os.getsid(process.pid) == process.pid  # which no worker that a server forked does
-            same = (process.cwd(), process.environ()) == (how["cwd"], how["environ"])
-            if leads and same and one["started"] > old["started"] and status(one) != "gone":
+            one = identity(pid)
+            # cheap looks first: to read what a process was given can take long where its memory is short
+            if one["started"] <= old["started"] or os.getsid(pid) != pid:  # which no forked worker leads
+                continue
+            process = psutil.Process(pid)
+            if process.cmdline() != how["argv"] or status(one) == "gone":
+                continue
+            if (process.cwd(), process.environ()) == (how["cwd"], how["environ"]):
                 return one
         except (Unreachable, OSError, psutil.Error):
             continue

@@ -26,7 +26,8 @@ TEXTS = ("f", "key", "error", "node")
 NAMES = {code: name for name, code in TYPES.items()}
 
 
-def _schema() -> Any:
+def schema() -> Any:
+    """Of the columns that are written."""
     import pyarrow as pa
 
     named = pa.dictionary(pa.int32(), pa.utf8())
@@ -45,7 +46,7 @@ class Writer:
     def __init__(self, path: Path) -> None:
         import pyarrow as pa
 
-        self._pa, self._schema = pa, _schema()
+        self._pa, self._schema = pa, schema()
         self._file = path.open("wb", buffering=1 << 22)  # a batch is written at once
         options = pa.ipc.IpcWriteOptions(compression="zstd", emit_dictionary_deltas=True)
         self._stream = pa.ipc.new_stream(self._file, self._schema, options=options)
@@ -113,12 +114,14 @@ class Writer:
         self._file.close()
 
 
-def batches(path: Path) -> Iterator[Any]:
-    """The batches that are whole."""
+def batches(path: Path, without: tuple[str, ...] = ()) -> Iterator[Any]:
+    """The batches that are whole; columns that are not wanted cost nothing."""
     import pyarrow as pa
 
+    fields = [i for i, name in enumerate(schema().names) if name not in without]
+    options = pa.ipc.IpcReadOptions(included_fields=fields if without else [])
     try:
-        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
+        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file, options=options) as stream:
             while True:
                 try:
                     yield stream.read_next_batch()
@@ -183,7 +186,9 @@ def read(path: Path) -> Columns:
     """Operations as columns, from as much as is whole."""
     import pyarrow as pa
 
-    table = pa.Table.from_batches(list(batches(path)), schema=_schema()).unify_dictionaries().combine_chunks()
+    wanted = schema().remove(schema().get_field_index("scheduled"))
+    found = pa.Table.from_batches(list(batches(path, without=("scheduled",))), schema=wanted)
+    table = found.unify_dictionaries().combine_chunks()
     column = {name: _Column(table, name) for name in table.column_names}
     kind = column["type"].numbers()
     calls, ends = np.flatnonzero(kind == INVOKE), np.flatnonzero(kind != INVOKE)
@@ -196,20 +201,28 @@ def read(path: Path) -> Columns:
         whole[place] = found[ends]
         return whole
 
+    def coded_at_end(name: str) -> Ints:
+        return (
+            np.full(len(calls), NONE, np.int64)
+            if column[name].is_empty
+            else at_end(column[name].codes(), NONE)
+        )
+
     time, index = column["time"].numbers(), column["index"].numbers()
     outcome = at_end(kind, int(Outcome.INFO))
     codes, values = _values(column["value"], column["text"])
     result = at_end(codes, NONE)
     result[outcome != Outcome.OK] = NONE
     tables = {name: column[name].table() for name in TEXTS}
-    version = at_end(column["version"].numbers(-1), -1)
-    node = at_end(column["node"].codes(), NONE)
+    versioned = not column["version"].is_empty
+    version = at_end(column["version"].numbers(-1), -1) if versioned else None
+    node = coded_at_end("node")
     return Columns(
         index[calls], column["process"].numbers()[calls], column["f"].codes()[calls],
         column["key"].codes()[calls], codes[calls], result, time[calls], at_end(time, NEVER),
-        at_end(index, -1), outcome.astype(np.int8), at_end(column["error"].codes(), NONE),
+        at_end(index, -1), outcome.astype(np.int8), coded_at_end("error"),
         tables["f"], tables["key"], values, tables["error"],
-        version if (version >= 0).any() else None, node if node.any() else None, tables["node"],
+        version if version is not None and (version >= 0).any() else None, node if node.any() else None, tables["node"],
     )  # fmt: skip
 
 
@@ -218,6 +231,10 @@ class _Column:
         chunks = table.column(name)
         empty = chunks.combine_chunks() if not chunks.num_chunks else None
         self.array = chunks.chunk(0) if empty is None else empty
+
+    @property
+    def is_empty(self) -> bool:
+        return bool(self.array.null_count == len(self.array))
 
     def numbers(self, null: int = 0) -> Ints:
         array = self.array.fill_null(null) if self.array.null_count else self.array

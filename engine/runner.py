@@ -1,7 +1,6 @@
 """The one algorithm: preflight, baseline, faults, recovery, judging; whatever happens, it heals."""
 
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
@@ -11,27 +10,25 @@ from engine import drivers, inspect, undo, warden
 from engine import state as files
 from engine.alarm import certain
 from engine.clock import anchor, now_ns
+from engine.concluding import judged
 from engine.errors import EngineError, Refused
-from engine.events import Emit, Log, read
+from engine.events import Emit, Log
 from engine.experiment import Experiment
-from engine.follow import Child, Follower, width_for
+from engine.follow import Follower, width_for
 from engine.hurting import Hurt, Hurting
-from engine.judge import judge
 from engine.live import Finding
 from engine.orders import LONGEST, RECOVERY, Extension, Note, Order, Orders
 from engine.orders import none as no_orders
 from engine.plan import plan
-from engine.probes import REGISTRY as PROBES
 from engine.target import Node, Target
 from engine.text import seconds
 from engine.versions import in_words, versions
+from engine.watching import Watching
 
 TICK = 0.02  # seconds between two looks at what is due
 TELL = 0.05  # seconds between two batches of events
 STEADY = 1.0  # seconds for which it must be steady before anything is hurt
 SETTLE = 15.0  # seconds in which that must be seen
-FINAL_READ = 25.0  # seconds for the workload to end and read back
-LEADER_EVERY = 0.02
 
 
 class _Ended(Exception):
@@ -62,66 +59,8 @@ def run(
     return _Run(experiment, target, directory, state, emit, stop, run_id, orders).perform()
 
 
-def conclude(
-    directory: Path, state: Path, run_id: str, *, ending: str, reason: str, emit: Emit, after: int
-) -> dict[str, Any]:
-    """Ends a run whose process has died: heals what is left of it, and judges what was recorded.
-
-    `after` is the number of the last event that `emit` is known to have had.
-    """
-    undo.heal_all(state, run=run_id)
-    past = read(directory / "events.jsonl")
-    if missing := [event for event in past if event.n > after]:
-        emit(missing)
-    last = max([after, *(event.n for event in past)])
-    at = max([0.0, *(event.at for event in past)])
-    log = Log(directory / "events.jsonl", emit, after=last)
-    latest = {e.data["id"]: e for e in past if e.kind == "fault"}
-    for event in latest.values():
-        if event.data["state"] not in ("clean", "planned"):
-            found = [r for id in event.data["records"] if (r := undo.record_of(state, id))]
-            at = max(at, _healed_at(found, past, at))
-            log.add("fault", at, **{**event.data, **_final(found)})
-    log.add("note", at, level="error", text=reason)
-    return _judged(log, directory, at, ending, reason)
-
-
 def _why_halted(halt: dict[str, Any]) -> str:
     return f"Halted by {halt.get('by')}: {halt.get('reason')}"
-
-
-def _final(found: list[undo.UndoRecord]) -> dict[str, Any]:
-    states = {r.state for r in found}
-    state = "clean" if states == {"clean"} else "stuck" if "stuck" in states else "unverified"
-    return {"state": state, "expires_at": None, "text": "; ".join(r.text for r in found)}
-
-
-def _healed_at(found: list[undo.UndoRecord], past: list[Any], at: float) -> float:
-    """When it was healed, on the run's clock: the record tells the wall's."""
-    started = next((e.data["epoch"] for e in past if e.kind == "phase" and "epoch" in e.data), None)
-    healed = [r.healed_at for r in found if r.healed_at]
-    return max(healed) - started if started and healed else at
-
-
-def _judged(log: Log, directory: Path, at: float, ending: str, reason: str) -> dict[str, Any]:
-    """The result; a judge that fails says so, and is UNKNOWN."""
-    log.flush()
-    try:
-        result = judge(directory, ending=ending, reason=reason)
-    except Exception:  # a crashed judge is a verdict of its own, see the safety contract, 10
-        trace = traceback.format_exc()
-        (directory / "judge-error.txt").write_text(trace)
-        last = trace.strip().splitlines()[-1]
-        result = {
-            "verdict": "unknown", "headline": f"The run was not judged: {last}", "ending": "failed",
-            "ending_reason": last,
-        }  # fmt: skip
-    files.write(directory / "result.json", result)
-    told = {key: result[key] for key in ("verdict", "headline", "ending")}
-    log.add("verdict", at, **told)
-    log.add("phase", at, phase="done", text="")
-    log.close()
-    return result
 
 
 class _Run:
@@ -143,8 +82,7 @@ class _Run:
         self.hurting = Hurting(experiment, target, state, run_id, self.tell_fault)
         self.started: int | None = None  # monotonic ns, the baseline's beginning
         self.anchor = anchor()
-        self.prober: Child | None = None
-        self.load: Child | None = None
+        self.watching = Watching(experiment, target, directory)
         self.prepared: list[tuple[Node, Any]] = []
         self.lock: IO[str] | str | None = None  # held until this run is over; a text tells who holds it
         self.told = self.seen = 0.0
@@ -204,7 +142,7 @@ class _Run:
         self.end_watching()
         if self.lock and not isinstance(self.lock, str):
             self.lock.close()
-        return _judged(self.log, self.directory, self.at(), ending, reason)
+        return judged(self.log, self.directory, self.at(), ending, reason)
 
     def preflight(self) -> None:
         """Raises where the run must not begin: halted, impossible, unreachable, or sick."""
@@ -227,7 +165,7 @@ class _Run:
         if any(step.fault.needs_leader() for step in self.experiment.faults):
             self.hurting.led = inspect.leader(self.target)
         warden.ensure(self.state)
-        self.start_watching()
+        self.watching.start(self.state, self.run_id)
         self.wait_until_steady()
 
     def prepare_nodes(self) -> None:
@@ -273,30 +211,6 @@ class _Run:
             ],
             "workload": {"name": workload[0], "line": workload[1].line()} if workload else None,
         }
-
-    def start_watching(self) -> None:
-        kind = self.target.kind
-        leads = kind in PROBES and PROBES.get(kind).leads
-        common = {"target": self.target.to_dict(), "directory": str(self.directory), "run": self.run_id}
-        document = self.experiment.to_dict()
-        probes = [
-            {
-                "name": s.name,
-                "kind": s.kind,
-                "params": d["probe"][s.kind],
-                "every": s.every,
-                "timeout": s.timeout,
-            }
-            for s, d in zip(self.experiment.steady_state, document["steady_state"], strict=True)
-        ]
-        leader = {"kind": kind, "every": LEADER_EVERY} if leads else None
-        log = self.directory / "children.log"
-        self.prober = Child("engine.prober", {**common, "probes": probes, "leader": leader}, self.state, log)
-        if self.experiment.workload:
-            spec = {**common, "workload": document["workload"]}
-            self.load = Child("engine.load", spec, self.state, log)
-            self.load.wait_for("ready", 20.0)
-        self.prober.wait_for("ready", 20.0)
 
     def wait_until_steady(self) -> None:
         """Raises EngineError where it is not steady for STEADY seconds within SETTLE seconds."""
@@ -373,9 +287,7 @@ class _Run:
             raise _Ended("halted" if why.startswith("halted") else "aborted", f"{why[0].upper()}{why[1:]}")
         if halt := files.halted(self.state):
             raise _Ended("halted", _why_halted(halt))
-        for child in (self.prober, self.load):
-            if child and not child.alive():
-                raise EngineError(f"The {child.name} died, so the run was blind.", child.last_words())
+        self.watching.look()
         self.abort_conditions()
         for order in self.orders():
             self.obey(order)
@@ -443,14 +355,9 @@ class _Run:
                 )
 
     def end_watching(self) -> None:
-        """Ends the load (it reads back what it wrote), then the prober; takes in what they saw."""
-        for child, patience in ((self.load, FINAL_READ), (self.prober, 10.0)):
-            if child:
-                child.ask_to_stop()
-                try:
-                    child.stop(patience)
-                except EngineError as error:
-                    self.say("note", level="error", text=str(error))
+        """Takes in what was seen until the end."""
+        for why in self.watching.end():
+            self.say("note", level="error", text=why)
         if self.started is not None:
             self.follow(final=True)
         for node, driver in self.prepared:

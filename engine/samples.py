@@ -36,7 +36,7 @@ DTYPE = np.dtype(
         ("probe", "<u2"),
         ("node", "<u2"),
         ("status", "<u2"),
-        ("error", "<u2"),  # line in strings.jsonl, counted from 1; 0 is none
+        ("error", "<u2"),  # line in strings.jsonl, counted from 1; 0 is none. Of a good answer: who gave it
     ]
 )
 _RECORD = struct.Struct("<qqHHHH")

@@ -1,6 +1,6 @@
 """Quantities in sentences: three figures that matter, a unit that fits, and "nothing" where there is none."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from engine.tolerance import MEASURES
 
@@ -41,3 +41,11 @@ def listed(items: Sequence[str]) -> str:
     """`n1`, `n1 and n2`, `n1, n2 and n3`."""
     *first, last = items
     return f"{', '.join(first)} and {last}" if first else last
+
+
+def said_once(told: Iterable[tuple[str, str]]) -> list[str]:
+    """What several say, each text once behind the names of those who say it: `n1 and n2: gone`."""
+    found: dict[str, dict[str, None]] = {}
+    for name, text in told:
+        found.setdefault(text, {})[name] = None
+    return [f"{listed(list(names))}: {text}" for text, names in found.items()]

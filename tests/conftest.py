@@ -1,3 +1,3 @@
 """Fixtures for all tests."""
 
-pytest_plugins = ["tests.systems"]
+pytest_plugins = ["tests.systems", "tests.kernel"]

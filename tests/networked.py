@@ -89,11 +89,22 @@ class Switched(Victim):
         found = []
         for name in ("n1", "n2", "n3"):
             pid = int(Path(self.record.folder, "system", f"{name}.pid").read_text())
-            here = [p for p in networks_of(self.record.networks[name]) if psutil.Process(p).name() == "etcd"]
-            stopped = [p for p in here if psutil.Process(p).status() == psutil.STATUS_STOPPED]
-            found += [f"{name} runs {len(here)} times, pid file {pid}"] if len(here) != 1 else []
+            there = [psutil.Process(p) for p in networks_of(self.record.networks[name])]
+            here = [one for one in there if one.name() == "etcd"]
+            stopped = [one for one in here if one.status() == psutil.STATUS_STOPPED]
+            others = sorted(one.name() for one in there if one not in here)
+            if len(here) != 1:
+                found.append(
+                    f"{name} runs {len(here)} times, pid file {pid}, beside it {others}, {self._last(name)}"
+                )
             found += [f"{name} is stopped"] if stopped else []
         return found
+
+    def _last(self, name: str) -> str:
+        """What it said last: a node that was started and ended by itself is not what a fault left behind."""
+        logs = sorted(Path(self.record.folder).rglob(f"*{name}*.log"))
+        said = logs[0].read_text(errors="replace").splitlines() if logs else []
+        return f"it said last: {said[-3:]}"
 
     def _whole(self, name: str) -> bool:
         """Whether the offload that the switch takes away meanwhile is there again."""

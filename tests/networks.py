@@ -8,6 +8,7 @@ import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 
@@ -52,10 +53,12 @@ class Network:
     spaces: list[Space]
     started: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
-    def start(self, space: Space, *command: str, **options: object) -> "subprocess.Popen[bytes]":
-        one = subprocess.Popen(entering(space.path, *command), start_new_session=True, **options)  # type: ignore[call-overload]
+    def start(self, space: Space, *command: str, **options: Any) -> "subprocess.Popen[bytes]":
+        one: subprocess.Popen[bytes] = subprocess.Popen(
+            entering(space.path, *command), start_new_session=True, **options
+        )
         self.started.append(one)
-        return one  # type: ignore[no-any-return]
+        return one
 
 
 def entering(path: str, *command: str) -> list[str]:

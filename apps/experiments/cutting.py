@@ -8,10 +8,10 @@ from apps.targets.picture import picture
 from engine.errors import EngineError
 from engine.experiment import STEP as STEP_KEYS
 from engine.faults import REGISTRY as FAULTS
-from engine.links import Row, rows
+from engine.links import Row, rows, unsettled
 from engine.parameters import build
 from engine.target import Target as EngineTarget
-from engine.topology import Cuts, Topology, topology_of
+from engine.topology import Cuts, topology_of
 
 
 @dataclass
@@ -39,17 +39,19 @@ def cutting(document: Any, target: Target) -> Cutting:
     """For `document` as it stands in the editor, right or not."""
     engine, found = target.to_engine(), Cutting({}, [])
     cuts: Cuts = frozenset()
+    filters = False
     faults = document.get("faults") if isinstance(document, dict) else None
     for i, step in enumerate(faults if isinstance(faults, list) else []):
-        topology = _topology(step, found) if isinstance(step, dict) else None
-        if topology is not None:
-            mine = _cuts(topology, engine, target.leader or None, found)
+        fault = _fault(step, found) if isinstance(step, dict) else None
+        if fault is not None:
+            mine = _cuts(fault, engine, target.leader or None, found)
+            filters |= fault.filters
             if not found.steps:
                 found.mine, found.kind = mine, _kind(step)
             found.steps.append(i)
             cuts |= mine
     found.picture = {**picture(target, cuts), "mine": sorted(map(list, found.mine))}
-    found.links = rows(engine, cuts)
+    found.links = rows(engine, cuts, filters=filters)
     found.problems += _uncarried(found.links)
     return found
 
@@ -58,31 +60,29 @@ def _kind(step: dict[str, Any]) -> str:
     return next((key for key in step if key not in STEP_KEYS), "")
 
 
-def _topology(step: dict[str, Any], found: Cutting) -> Topology | None:
+def _fault(step: dict[str, Any], found: Cutting) -> Any:
+    """The fault of a step that cuts links, None where it does not; one that is wrong cuts nothing."""
     kind = _kind(step)
     if kind not in FAULTS or not hasattr(FAULTS.get(kind), "topology"):
         return None
     try:
-        return topology_of(build(FAULTS.get(kind), step[kind]))
+        return build(FAULTS.get(kind), step[kind])
     except EngineError as error:
         found.problems.append(str(error))
-        return Topology("links", (), ())
+        return build(FAULTS.get(kind), {"nodes": []})
 
 
-def _cuts(topology: Topology, target: EngineTarget, leader: str | None, found: Cutting) -> Cuts:
-    if not topology.text() and not topology.links:
+def _cuts(fault: Any, target: EngineTarget, leader: str | None, found: Cutting) -> Cuts:
+    topology = topology_of(fault)
+    if topology is None or not fault.nodes:
         return frozenset()
     try:
         cuts = topology.example(target, leader)
     except EngineError as error:
         found.problems.append(str(error))
         return frozenset()
-    line = topology.line()
-    if topology.drawn(target):
-        line += "; which nodes that is, dice say when it begins: this is one way it may fall"
-    elif topology.needs_leader:
-        line += f"; drawn for {leader} as the leader" if leader else "; drawn as if the first node led"
-    found.lines.append(line)
+    open = unsettled(topology, target, leader)
+    found.lines.append(topology.line() + fault.narrowed() + (f"; {open}" if open else ""))
     return cuts
 
 

@@ -143,7 +143,7 @@ def _shortest(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def drawing_of(definition: Definition, target: Target) -> Drawing:
-    return draw(definition, plan(definition, target.to_engine()).to_dict())
+    return draw(definition, plan(definition, target.to_engine(), leader=target.leader or None).to_dict())
 
 
 def current_document(experiment: Experiment) -> dict[str, Any]:

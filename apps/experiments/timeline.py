@@ -149,12 +149,20 @@ def _told(times: list[dict[str, Any]]) -> list[tuple[float, str]]:
     again = f", {len(times)} times until {_time(last['end'])}" if len(times) > 1 else ""
     each = " after each time" if again else ""
     return [
-        (first["start"], f"{_capital(first['line'])}{again}: {first['reach']}."),
+        (first["start"], f"{_capital(first['line'])}{again}: {first['reach']}.{_cut(first)}"),
         (
             last["end"] if not again else first["end"],
             f"Heals it{each} and reads back that it is gone: {first['line']}.",
         ),
     ]
+
+
+def _cut(step: dict[str, Any]) -> str:
+    """The links that it cuts, one by one; "" where it cuts none."""
+    if not step["cuts"]:
+        return ""
+    told = "; ".join(f"{cut['text']} ({cut['by']})" for cut in step["cuts"])
+    return f" It cuts {told}{step['open'] and ': ' + step['open']}."
 
 
 def _abort(condition: Any) -> str:

@@ -71,7 +71,7 @@ def _follow(child: "subprocess.Popen[str]", words: list[str], heard: Heard, dead
         told = next((line.strip() for line in reversed(words) if not line.startswith("error: ")), "starting")
         wanted = heard(told)
         try:
-            child.wait(1)
+            child.wait(min(max(deadline - time.monotonic(), 0.0), 1.0))
         except subprocess.TimeoutExpired:
             if wanted and time.monotonic() < deadline:
                 continue

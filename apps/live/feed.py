@@ -27,6 +27,7 @@ class Feed:
         self.channel, self.replay, self.head = channel, replay, head
         self.next = after + 1
         self._told_at = 0.0
+        self._watching = -1
 
     async def messages(self) -> AsyncIterator[str]:
         """JSON texts, for ever; an empty one where there was nothing to tell for a while."""
@@ -71,7 +72,13 @@ class Feed:
     def _told(self, bodies: list[bytes], following: int, watching: int) -> str:
         self.next = following
         self._told_at = time.monotonic()
-        return _framed(orjson.dumps({**self.head, "watching": watching}), tuple(bodies))
+        return _framed(self._head(watching), tuple(bodies))
+
+    def _head(self, watching: int) -> bytes:
+        if watching != self._watching:
+            self._watching = watching
+            self._headed = orjson.dumps({**self.head, "watching": watching})
+        return self._headed
 
     async def _pace(self) -> None:
         if (wait := self._told_at + PACE - time.monotonic()) > 0:

@@ -8,7 +8,7 @@ from apps.reports import comparison, pages
 from apps.reports.comparison import Difference, Latencies
 from apps.runs.figures import target_print, told_version
 from apps.runs.models import Run
-from engine import judge, text
+from engine import evidence, text
 from engine.document import dump
 from engine.errors import EngineError
 
@@ -71,7 +71,7 @@ class Compared:
     def latencies(self) -> tuple[Latencies, Latencies] | None:
         """Seconds of the good readings before the first injection and from it on; None without the files."""
         try:
-            recorded = judge.load(self.run.directory)
+            recorded = evidence.load(self.run.directory)
             readings = next(iter(recorded.readings.values()))
         except (EngineError, OSError, ValueError, TypeError, KeyError, StopIteration):
             return None

@@ -12,8 +12,9 @@ from apps.runs.models import Run
 from engine.errors import EngineError
 from engine.inspect import faults_for
 from engine.story import story_of
+from engine.text import said_once
 
-SHOWN = ("interval", "fault", "leader", "phase", "run", "violation")
+SHOWN = ("interval", "fault", "leader", "phase", "run", "violation", "note", "extension")
 COMPARED = 20  # earlier runs
 
 # A run that ended before there was anything to judge has a report as well: it says so.
@@ -53,8 +54,8 @@ def cleanliness(run: Run) -> tuple[bool | None, str]:
     if not rows:
         return True, "nothing was hurt"
     left = [row for row in rows if row.state != "clean"]
-    told = "; ".join(f"{row.line}: {row.state}{', ' + row.text if row.text else ''}" for row in left or rows)
-    return not left, told
+    told = said_once((row.line, f"{row.state}{', ' + row.text if row.text else ''}") for row in left or rows)
+    return not left, "; ".join(told)
 
 
 def earlier(run: Run) -> list[dict[str, Any]]:
@@ -105,6 +106,11 @@ def deltas(result: dict[str, Any], before: list[dict[str, Any]]) -> list[dict[st
 def events(run: Run) -> list[dict[str, Any]]:
     shown = run.events.filter(kind__in=SHOWN).order_by("n")
     return list(shown.values("n", "at", "kind", "data"))
+
+
+def said(seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What people noted and asked for while it ran, each with `at`, and `by` and `text` in its `data`."""
+    return [e for e in seen if e["kind"] == "extension" or (e["kind"] == "note" and e["data"].get("by"))]
 
 
 def consistency(result: dict[str, Any]) -> list[figures.Told]:
@@ -168,9 +174,10 @@ def context(run: Run) -> dict[str, Any]:
         "injections": list(run.injections.order_by("step", "node")),
         "notes": list(run.report_notes.filter(kind="decision")),
         "told_plan": told_plan(run),
+        "said": said(seen),
         "run": run,
         "report": result,
-        "report_data": {"result": result, "events": seen},
+        "report_data": {"duration": result["duration"], "faults": result["faults"], "events": seen},
         "earlier": before,
         "deltas": deltas(result, before),
         "told": consistency(result),

@@ -16,7 +16,7 @@ from engine.faults import REGISTRY as FAULTS
 MOST = 60  # newest judged runs of a service that are looked at
 AREAS = {  # by the capability that a fault needs
     "processes": ("Kill", "Pause", "Restart", "Scale", "Evict"),
-    "network": ("Network", "Packets", "Shaping", "Isolate"),
+    "network": ("Network", "Packets", "Filter", "Shaping", "Isolate"),
     "resources": ("Host", "Limit"),
     "clock and names": ("Wrap", "Family"),
     "roles and members": ("Lead", "Members", "Follow", "Cordon"),

@@ -17,6 +17,7 @@ from engine.errors import BadInput, Problem, Refused
 BATCH = 500
 MOST_JUDGED = 500  # at once: each is work of seconds for a worker
 TAG = re.compile(r"[\w][\w.:/-]{0,49}")
+LETTERS = "letters, digits and . : / - in up to 50 characters"
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,7 @@ def tag_names(text: str) -> list[str]:
     bad = [name for name in names if not TAG.fullmatch(name)]
     if not names or bad:
         why = f"{bad[0]!r} is no tag" if bad else "say which tag"
-        raise BadInput(
-            [
-                Problem(
-                    "tags", f"{why}: letters, digits and . : / - in up to 50 characters, spaces between tags"
-                )
-            ]
-        )
+        raise BadInput([Problem("tags", f"{why}: {LETTERS}, spaces between tags")])
     return names
 
 

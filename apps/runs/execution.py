@@ -12,7 +12,7 @@ from apps.runs import stopping, transitions
 from apps.runs.mirror import state_directory
 from apps.runs.models import Run
 from apps.runs.recorder import Recorder
-from engine import runner, undo
+from engine import concluding, runner, undo
 from engine import state as files
 from engine.errors import EngineError
 from engine.events import Event, read
@@ -84,7 +84,7 @@ def conclude(run: Run, recorder: Recorder, ending: str, reason: str) -> dict[str
         return {}
     if (run.directory / "events.jsonl").exists():
         _mend(run)
-        return runner.conclude(
+        return concluding.conclude(
             run.directory, state_directory(), str(run.pk),
             ending=ending, reason=reason, emit=recorder, after=recorder.last,
         )  # fmt: skip

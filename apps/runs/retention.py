@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.runs import bulk
 from apps.runs.models import Injection, Judgement, Label, Retention, Run
 
+MOST = 1_000_000  # runs or days that a rule may say
 AT_ONCE = 5_000  # runs that one sweep deletes; the next day's goes on
 
 

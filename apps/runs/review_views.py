@@ -142,12 +142,12 @@ def _compare(request: HttpRequest) -> HttpResponse:
 def _export(request: HttpRequest) -> HttpResponse:
     if request.POST.get("all"):
         return redirect(
-            f"{reverse('runs:export')}?{review.Filter.of(QueryDict(request.POST.get('filter', ''))).query}"
+            f"{reverse('runs:export_many')}?{review.Filter.of(QueryDict(request.POST.get('filter', ''))).query}"
         )
     if not (pks := _ticked(request.POST)):
         messages.info(request, "No run is ticked.")
         return redirect(_back(request.POST))
-    return redirect(f"{reverse('runs:export')}?runs={','.join(map(str, pks))}")
+    return redirect(f"{reverse('runs:export_many')}?runs={','.join(map(str, pks))}")
 
 
 LEADS = {"compare": _compare, "export": _export}
@@ -204,7 +204,7 @@ def _whole(posted: QueryDict, name: str) -> int | None:
     text = posted.get(name, "").strip()
     if not text:
         return None
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= 1_000_000 or len(text) > 7:
+    if not text.isdecimal() or not 1 <= int(text[:9]) <= retention.MOST or len(text) > 7:
         raise BadInput([Problem(name, f"{text!r}: a whole number from 1 on, or nothing")])
     return int(text)
 

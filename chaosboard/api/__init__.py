@@ -3,7 +3,7 @@
 
 from ninja import NinjaAPI
 
-from chaosboard.api import experiments, histories, hurts, reports, runs, schedules, services
+from chaosboard.api import experiments, histories, hurts, reports, review, runs, schedules, services
 from chaosboard.api.access import Bearer, Session
 from chaosboard.api.answers import install
 
@@ -21,6 +21,7 @@ api.add_router("/runs", runs.router, tags=["runs"])
 api.add_router("/histories", histories.router, tags=["histories"])
 api.add_router("/schedules", schedules.router, tags=["schedules"])
 api.add_router("", reports.router, tags=["reports"])
+api.add_router("", review.router, tags=["review"])
 api.add_router("", hurts.router, tags=["hurt"])
 api.add_router("", runs.halt_router, tags=["halt"])
 install(api)

@@ -3,10 +3,10 @@ from typing import Annotated, Any
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
-from ninja import Query, Router, Status
+from ninja import Query, Router, Schema, Status
 
 from apps.reports import pages
-from apps.runs import services
+from apps.runs import review, services
 from apps.runs.models import Run
 from chaosboard.api.answers import body, takes
 from engine.errors import BadInput, Problem, Refused
@@ -17,32 +17,37 @@ REASON = takes({"reason": {"type": "string"}}, ["reason"])
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
+class Asked(Schema):
+    """What a run must be to be listed; `q` is looked for in its verdict, names, tags and people."""
+
+    q: str = ""
+    state: str = ""
+    verdict: str = ""
+    service: str = ""
+    experiment: str = ""
+    by: str = ""
+    since: str = ""
+    until: str = ""
+    fault: str = ""
+    tag: str = ""
+    archived: bool = False
+
+
 def _all() -> QuerySet[Run]:
     return Run.objects.select_related("version__experiment", "target").defer("result", "target_document")
 
 
-@router.get("", summary="Runs, newest first")
-def index(
-    request: HttpRequest,
-    experiment: str = "",
-    service: str = "",
-    state: str = "",
-    before: int | None = None,
-    limit: Limit = 50,
-) -> Any:
-    wanted = {
-        "version__experiment__name": experiment,
-        "target__name": service,
-        "state": state,
-        "pk__lt": before,
-    }
-    found = _all().filter(**{key: value for key, value in wanted.items() if value})
-    return {"runs": [summary(run) for run in found.order_by("-pk")[:limit]]}
+@router.get("", summary="Runs, newest first, as the page of the runs filters them")
+def index(request: HttpRequest, asked: Query[Asked], before: int | None = None, limit: Limit = 50) -> Any:
+    wanted = {name: "yes" if value is True else value or "" for name, value in asked.dict().items()}
+    page = review.page(review.Filter(**wanted).rows(), before, size=limit)
+    return {"runs": [summary(run) for run in review.with_tags(page.runs)]}
 
 
 @router.get("/{int:pk}", summary="One run")
 def get(request: HttpRequest, pk: int) -> Any:
-    return summary(get_object_or_404(_all(), pk=pk))
+    (run,) = review.with_tags([get_object_or_404(_all(), pk=pk)])
+    return summary(run)
 
 
 @router.get("/{int:pk}/events", summary="What happened, from event `after` on")
@@ -85,6 +90,8 @@ def summary(run: Run) -> dict[str, Any]:
         "created_at": run.created_at,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
+        "archived": run.archived,
+        "tags": sorted(getattr(run, "tags", [])),
     }
 
 

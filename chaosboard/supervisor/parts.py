@@ -55,7 +55,7 @@ def board(state: Path, host: str, port: int) -> list[Part]:
     """Every part but Redis."""
     address = url_of(host, port)
     python = sys.executable
-    engine = (python, "-m", "engine")
+    engine = (python, "-m", "engine.part")
     worker = (python, "-m", "celery", "-A", "chaosboard", "worker", "-l", "INFO")
     quick = ("--without-gossip", "--without-mingle")
     web = (
@@ -78,7 +78,7 @@ def board(state: Path, host: str, port: int) -> list[Part]:
         ),
         Part(
             "links",
-            (*engine, "proxy", "--api", "none", "--state", str(state), "--stay"),
+            (*engine, "proxy", "--state", str(state), "--stay"),
             lambda _log: linked(),
         ),
         Part(

@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 from engine.columns import NEVER, Ints
 
 Bools = NDArray[np.bool_]
+Nodes = NDArray[np.int32]
 WW, WR, RW, TIME, VIA = range(5)  # VIA leads on from a node that is no transaction
 KINDS = ("ww", "wr", "rw", "real time", "")
 TRIES = 400  # edges from which a cycle of one name is looked for
@@ -29,21 +30,36 @@ class Edge(NamedTuple):
     key: int
 
 
+class _Part(NamedTuple):
+    """Edges of one kind; `key` is None where they are about none."""
+
+    source: Nodes
+    target: Nodes
+    kind: int
+    key: Ints | None
+
+    def among(self, label: Nodes) -> tuple[Ints, Ints, Ints, Ints]:
+        found = label[self.source]
+        inside = np.flatnonzero((found >= 0) & (found == label[self.target]))
+        source, target = (one[inside].astype(np.int64) for one in (self.source, self.target))
+        key = np.full(len(inside), -1, np.int64) if self.key is None else self.key[inside]
+        return source, target, np.full(len(inside), self.kind, np.int64), key
+
+
 @dataclass
 class Graph:
     count: int
     nodes: int = 0
-    _parts: list[tuple[Ints, Ints, Ints, Ints]] = field(default_factory=list)
+    _parts: list[_Part] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.nodes = self.count
 
     def add(self, source: Ints, target: Ints, kind: int, key: Ints | None = None) -> None:
         """Edges; those from a transaction to itself are left out."""
-        good = source != target
-        number = int(good.sum())
-        keys = np.full(number, -1, np.int64) if key is None else key[good]
-        self._parts.append((source[good], target[good], np.full(number, kind, np.int64), keys))
+        if not (good := source != target).all():
+            source, target, key = source[good], target[good], None if key is None else key[good]
+        self._parts.append(_Part(source.astype(np.int32), target.astype(np.int32), kind, key))
 
     def mark(self) -> int:
         """For `back_to`, which takes away the edges that were added since."""
@@ -57,9 +73,16 @@ class Graph:
         self.nodes += number
         return np.arange(self.nodes - number, self.nodes)
 
-    def columns(self) -> tuple[Ints, Ints, Ints, Ints]:
-        parts = zip(*self._parts, strict=True)
-        source, target, kind, key = (np.concatenate(part) for part in parts) if self._parts else _no_edges()
+    def ends(self) -> tuple[Nodes, Nodes]:
+        """Of all edges the source and the target."""
+        nothing = np.zeros(0, np.int32)
+        source = np.concatenate([nothing, *(part.source for part in self._parts)])
+        return source, np.concatenate([nothing, *(part.target for part in self._parts)])
+
+    def among(self, label: Nodes) -> tuple[Ints, Ints, Ints, Ints]:
+        """Source, target, kind and key of the edges between nodes of one label that is not below 0."""
+        found = [part.among(label) for part in self._parts]
+        source, target, kind, key = (np.concatenate(columns) for columns in zip(*found, strict=True))
         return source, target, kind, key
 
     def before_all(self, source: Ints, key: Ints, kind: int, later: tuple[Ints, Ints]) -> None:
@@ -108,7 +131,7 @@ class Graph:
         """The transactions in an order that all edges allow, the lower hint first; None where there is none."""
         import heapq
 
-        source, target, _, _ = self.columns()
+        source, target = self.ends()
         degree = np.bincount(target, minlength=self.nodes).tolist()
         following = _Following(self.nodes, source, target)
         hints = [*hint.tolist(), *[-NEVER] * (self.nodes - self.count)]
@@ -120,39 +143,38 @@ class Graph:
             seen += 1
             if node < self.count:
                 found.append(node)
-            for edge in following.of(node):
-                other = int(target[edge])
+            for _, other in following.of(node):
                 degree[other] -= 1
                 if not degree[other]:
                     heapq.heappush(ready, (hints[other], other))
         return np.array(found, np.int64) if seen == self.nodes else None
 
 
-def _no_edges() -> tuple[Ints, Ints, Ints, Ints]:
-    nothing = np.zeros(0, np.int64)
-    return nothing, nothing, nothing, nothing
-
-
 class _Following:
     """The edges from each node."""
 
-    def __init__(self, nodes: int, source: Ints, target: Ints) -> None:
-        self._order = np.argsort(source, kind="stable")
-        self._first = np.searchsorted(source[self._order], np.arange(nodes + 1))
+    def __init__(self, nodes: int, source: Nodes, target: Nodes) -> None:
+        self._order, self._target = np.argsort(source, kind="stable"), target
+        self._first = np.searchsorted(source[self._order], np.arange(nodes + 1, dtype=source.dtype))
+        self._known: dict[int, list[tuple[int, int]]] = {}
 
-    def of(self, node: int) -> list[int]:
-        found: list[int] = self._order[self._first[node] : self._first[node + 1]].tolist()
-        return found
+    def of(self, node: int) -> list[tuple[int, int]]:
+        """Each edge, and where it leads to."""
+        if node not in self._known:
+            edges = self._order[self._first[node] : self._first[node + 1]]
+            self._known[node] = list(zip(edges.tolist(), self._target[edges].tolist(), strict=True))
+        return self._known[node]
 
 
-def components(nodes: int, source: Ints, target: Ints) -> Ints:
+def components(nodes: int, source: Nodes, target: Nodes) -> Nodes:
     """The strongly connected component of each node; -1 where it is alone."""
     if not len(source):
-        return np.full(nodes, -1, np.int64)
-    matrix = csr_array((np.ones(len(source), np.int8), (source, target)), shape=(nodes, nodes))
-    _, label = connected_components(matrix, directed=True, connection="strong")
-    label = label.astype(np.int64)
-    return np.where(np.bincount(label)[label] > 1, label, -1)
+        return np.full(nodes, -1, np.int32)
+    matrix = csr_array((np.ones(len(source)), (source, target)), shape=(nodes, nodes))
+    number, label = connected_components(matrix, directed=True, connection="strong")
+    if number == nodes:
+        return np.full(nodes, -1, np.int32)
+    return np.where(np.bincount(label)[label] > 1, label, -1).astype(np.int32)
 
 
 class Named(NamedTuple):
@@ -167,12 +189,9 @@ class Named(NamedTuple):
 
 def cycles(graph: Graph) -> Iterator[Named]:
     """Some cycles of each name that there is, the shortest that is found from an edge."""
-    source, target, kind, key = graph.columns()
-    part = components(graph.nodes, source, target)
-    inside = (part[source] >= 0) & (part[source] == part[target])
-    if not inside.any():
-        return
-    yield from _Cycles(*(column[inside] for column in (source, target, kind, key))).all(graph.count)
+    label = components(graph.nodes, *graph.ends())
+    if (label >= 0).any():
+        yield from _Cycles(*graph.among(label)).all(graph.count)
 
 
 class _Cycles:
@@ -180,7 +199,8 @@ class _Cycles:
 
     def __init__(self, source: Ints, target: Ints, kind: Ints, key: Ints) -> None:
         self.names, both = np.unique(np.concatenate([source, target]), return_inverse=True)
-        self.source, self.target = both[: len(source)], both[len(source) :]
+        self.source: Nodes = both[: len(source)].astype(np.int32)
+        self.target: Nodes = both[len(source) :].astype(np.int32)
         self.kind, self.key = kind, key
 
     def all(self, count: int) -> Iterator[Named]:
@@ -213,8 +233,8 @@ class _Cycles:
             if tried > TRIES:
                 yield Named(name, [])
                 return
-            path = self._path(b, a, following, edges)
-            cycle = None if path is None else [first, *path]
+            path = _path(b, a, following)
+            cycle = None if path is None else [first, *edges[path].tolist()]
             if cycle is None or frozenset(cycle) in seen or (timed and not (self.kind[cycle] == TIME).any()):
                 continue
             seen.add(frozenset(cycle))
@@ -222,26 +242,6 @@ class _Cycles:
                 continue
             found += 1
             yield Named(name, self._edges(cycle, count))
-
-    def _path(self, start: int, goal: int, following: _Following, edges: Ints) -> list[int] | None:
-        """The shortest way, as edges."""
-        came: dict[int, int] = {start: -1}
-        todo = deque([start])
-        while todo:
-            node = todo.popleft()
-            if node == goal:
-                path = []
-                while came[node] >= 0:
-                    path.append(came[node])
-                    node = int(self.source[came[node]])
-                return path[::-1]
-            for i in following.of(node):
-                edge = int(edges[i])
-                other = int(self.target[edge])
-                if other not in came:
-                    came[other] = edge
-                    todo.append(other)
-        return None
 
     def _edges(self, cycle: list[int], count: int) -> list[Edge]:
         """From transaction to transaction: what is between is only on the way."""
@@ -252,3 +252,22 @@ class _Cycles:
                 found.append(Edge(source, target, int(self.kind[i]), int(self.key[i])))
         nexts = [*found[1:], found[0]]
         return [e._replace(target=n.source) for e, n in zip(found, nexts, strict=True)]
+
+
+def _path(start: int, goal: int, following: _Following) -> list[int] | None:
+    """The shortest way, as edges."""
+    came: dict[int, tuple[int, int]] = {start: (-1, -1)}  # the node before, and the edge
+    todo = deque([start])
+    while todo:
+        node = todo.popleft()
+        if node == goal:
+            path = []
+            while node != start:
+                node, edge = came[node]
+                path.append(edge)
+            return path[::-1]
+        for edge, other in following.of(node):
+            if other not in came:
+                came[other] = (node, edge)
+                todo.append(other)
+    return None

@@ -10,6 +10,7 @@ import numpy as np
 from engine.checkers import Checker, shown
 from engine.checkers._graph import KINDS, TIME, Edge, Graph, Named, cycles
 from engine.checkers._transactions import Transactions, transactions
+from engine.collecting import paused
 from engine.columns import NEVER, Ints
 from engine.history import History
 from engine.parameters import param
@@ -88,6 +89,10 @@ class Transactional(Checker):
         """Are the orders of all versions known, so that no cycle means that there is an order?"""
 
     def check(self, history: History) -> Judgement:
+        with paused():
+            return self._check(history)
+
+    def _check(self, history: History) -> Judgement:
         deadline = time.monotonic() + self.timeout
         t = transactions(history, self.WRITES, self.LISTS)
         if not (t.outcome == Outcome.OK).any():

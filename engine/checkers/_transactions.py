@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.collecting import paused
 from engine.columns import NEVER, Columns, Ints, Table
 from engine.history import History
 from engine.samples import Outcome
@@ -63,14 +62,13 @@ def transactions(history: History, writes: str, lists: bool) -> Transactions:
     ok = c.outcome == Outcome.OK
     codes = np.where(ok, c.result, c.value)
     apart = _Apart(writes, lists, ok)
-    with paused():
-        for start in range(0, len(codes), CHUNK):
-            given = [c.values.values[code] for code in codes[start : start + CHUNK].tolist()]
-            if not apart.take(given, start):
-                for op in history.ops:
-                    micros(op, writes)
-                raise AssertionError("a transaction is malformed, and none of them is")
-        return apart.put_together(c)
+    value = c.values.values.__getitem__
+    for start in range(0, len(codes), CHUNK):
+        if not apart.take(list(map(value, codes[start : start + CHUNK].tolist())), start):
+            for op in history.ops:
+                micros(op, writes)
+            raise AssertionError("a transaction is malformed, and none of them is")
+    return apart.put_together(c)
 
 
 class _Coded:
@@ -119,6 +117,7 @@ class _Apart:
         self._txn: list[Ints] = []
         self._write: list[Bools] = []
         self._read: list[Any] = []  # the lists that were read
+        self._lengths: list[Ints] = []
 
     def take(self, given: list[Any], start: int) -> bool:
         """The first has the row `start`; false where one is not what it must be."""
@@ -141,7 +140,8 @@ class _Apart:
         kinds = set(map(type, key))
         written, read = list(compress(value, does)), list(compress(value, does.translate(OTHER)))
         types = set(map(type, written))
-        if kinds & NESTED or types & NESTED or not self._may_be_read(set(map(type, read))):
+        answers = set(map(type, read))
+        if kinds & NESTED or types & NESTED or not self._may_be_read(answers):
             return False
         write = np.frombuffer(does, np.bool_)
         kept = write | self._ok[txn]
@@ -154,7 +154,9 @@ class _Apart:
         self._write.append(write)
         self._keys.add(key, kinds)
         if self._lists:
+            read = [one or () for one in read] if type(None) in answers else read
             self._read += read
+            self._lengths.append(np.fromiter(map(len, read), np.int64, len(read)))
             self._values.add(written, types)
         else:
             self._values.add(value, set(map(type, value)))
@@ -176,16 +178,16 @@ class _Apart:
         )  # fmt: skip
         if self._lists:
             found.value[write] = value
-            _read_lists(found, [one or () for one in self._read])
+            _read_lists(found, self._read, np.concatenate([nothing, *self._lengths]))
         else:
             found.value = value
         return found
 
 
-def _read_lists(t: Transactions, lists: list[Any]) -> None:
+def _read_lists(t: Transactions, lists: list[Any], lengths: Ints) -> None:
     """Most lists are how a longer one begins: only the others are taken apart."""
     reads = np.flatnonzero(~t.write)
-    t.length[reads] = np.fromiter(map(len, lists), np.int64, len(lists))
+    t.length[reads] = lengths
     longest = _longest(t, reads)
     number = np.zeros(len(t.txn), np.int64)
     number[reads] = np.arange(len(reads))
@@ -194,7 +196,8 @@ def _read_lists(t: Transactions, lists: list[Any]) -> None:
     for key, at in zip(there.tolist(), number[t.longest[there]].tolist(), strict=True):
         by_key[key] = lists[at]
     whole = map(by_key.__getitem__, t.key[reads].tolist())
-    begins = map(getitem, whole, map(slice, t.length[reads].tolist()))
+    until = list(map(slice, range(int(lengths.max(initial=0)) + 1)))
+    begins = map(getitem, whole, map(until.__getitem__, lengths.tolist()))
     apart = ~np.fromiter(map(eq, begins, lists), bool, len(lists)) | longest[number[reads]]
     t.given = reads[apart]
     t.elements = t.values.codes(list(chain.from_iterable(compress(lists, apart.tolist()))))

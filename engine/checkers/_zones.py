@@ -152,29 +152,31 @@ class _Judged:
         return np.where(value == NONE, len(self.rows) + key, found)
 
     def zones(self) -> Zones:
-        unwritten = self.reads[self.cluster < 0]
-        self._note(unwritten, lambda i: unwritten[[i]])
-        kept = self.cluster >= 0
-        reads, cluster = self.reads[kept], self.cluster[kept]
-        self.reads, self.cluster = reads, cluster
-        clusters = self._clusters(reads, cluster)
-        early = np.flatnonzero(self.ended[reads] < self._writer_start(cluster))
-        self._note(reads[early], lambda i: np.array([self.rows[cluster[early[i]]], reads[early[i]]]))
-        chained = self.old >= 0
-        seen = np.zeros(len(clusters.key), bool)
-        seen[cluster] = True
-        if chained.any():
+        if not (kept := self.cluster >= 0).all():
+            unwritten = self.reads[~kept]
+            self._note(unwritten, lambda i: unwritten[[i]])
+            self.reads, self.cluster = self.reads[kept], self.cluster[kept]
+        clusters = self._clusters(self.reads, self.cluster)
+        self._too_early(clusters)
+        if (self.old >= 0).any():
+            seen = np.zeros(len(clusters.key), bool)
+            seen[self.cluster] = True
             self._overlaps(*self._chained(clusters, seen))
-        else:
-            seen[: len(self.rows)] |= self.c.outcome[self.rows] == Outcome.OK
-            number = np.flatnonzero(seen)  # a pending write that nobody read need not have happened
-            self._overlaps(_Clusters(*(part[number] for part in clusters)), number)
+        else:  # a pending write that nobody read has no end: no zone can hold its own
+            self._overlaps(clusters, None)
         return Zones(np.flatnonzero(self.hard), self.found, len(self.all_keys) - len(self.found))
 
-    def _writer_start(self, cluster: Ints) -> Ints:
-        start = np.zeros(len(self.rows) + len(self.c.keys), np.int64)
-        start[: len(self.rows)] = self.started[self.rows]
-        return start[cluster]
+    def _too_early(self, clusters: _Clusters) -> None:
+        """Reads that ended before what they read was called."""
+        start = self.started[self.rows]
+        if (clusters.low[: len(start)] >= start).all():
+            return
+        start = np.concatenate([start, np.zeros(len(self.c.keys), np.int64)])
+        early = np.flatnonzero(self.ended[self.reads] < start[self.cluster])
+        self._note(
+            self.reads[early],
+            lambda i: np.array([self.rows[self.cluster[early[i]]], self.reads[early[i]]]),
+        )
 
     def _clusters(self, reads: Ints, cluster: Ints) -> _Clusters:
         rows, keys = len(self.rows), len(self.c.keys)
@@ -276,31 +278,36 @@ class _Judged:
 
     # Zones
 
-    def _overlaps(self, clusters: _Clusters, number: Ints) -> None:
-        """`number` is which cluster, or with chains which block, each is."""
-        forward = clusters.low < clusters.high
+    def _overlaps(self, clusters: _Clusters, number: Ints | None) -> None:
+        """`number` is which cluster, or with chains which block, each is; None where each is itself."""
+        low, high, many = clusters.low, clusters.high, len(self.c.keys) > 2
+        if many:
+            low, high = low + clusters.key * self.span, high + clusters.key * self.span
+        forward = low < high
         ahead, behind = np.flatnonzero(forward), np.flatnonzero(~forward)
-        base = clusters.key * self.span
-        ahead = ahead[np.argsort((base + clusters.low)[ahead])]
-        begins, ends = (base + clusters.low)[ahead], (base + clusters.high)[ahead]
+        begins = low[ahead]
+        order = np.argsort(begins)
+        ahead, begins = ahead[order], begins[order]
+        ends = high[ahead]
         both = np.flatnonzero(begins[1:] < ends[:-1])
         self._note_keys(clusters, number, ahead[both], ahead[both + 1])
         if not len(ahead) or not len(behind):
             return
-        wanted = (base + clusters.high)[behind]
-        order = np.argsort(wanted)  # searched in their order, neighbours are in the cache
-        behind = behind[order]
-        holder = np.searchsorted(begins, wanted[order]) - 1
-        inside = (holder >= 0) & (ends[holder] > (base + clusters.low)[behind])
+        wanted = high[behind]
+        if many:  # searched in their order, neighbours are in the cache; those of one key nearly are
+            order = np.argsort(wanted)
+            behind, wanted = behind[order], wanted[order]
+        holder = np.searchsorted(begins, wanted) - 1
+        inside = (holder >= 0) & (ends[holder] > low[behind])
         self._note_keys(clusters, number, ahead[holder[inside]], behind[inside])
 
-    def _note_keys(self, clusters: _Clusters, number: Ints, one: Ints, other: Ints) -> None:
+    def _note_keys(self, clusters: _Clusters, number: Ints | None, one: Ints, other: Ints) -> None:
         for a, b in zip(one.tolist(), other.tolist(), strict=True):
             key = int(clusters.key[a])
             if key not in self.all_keys:
                 self.all_keys.add(key)
                 if len(self.found) < SHOWN:
-                    pair = number[[a, b]]
+                    pair = np.array([a, b]) if number is None else number[[a, b]]
                     if self.block_of is not None:
                         pair = np.flatnonzero(np.isin(self.block_of, pair))
                     self.found[key] = self._members(pair)

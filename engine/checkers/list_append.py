@@ -134,7 +134,7 @@ class _Lists(Analysis):
     def _inside(self) -> None:
         """Does a transaction see what it has read and appended itself?"""
         t = self.t
-        group = np.lexsort((np.arange(len(t.txn)), t.key, t.txn))
+        group = np.argsort(t.packed_txn(t.txn, t.key), kind="stable")
         txn, key, write = t.txn[group], t.key[group], t.write[group]
         self.updates = group[:0]
         if not len(group):
@@ -203,7 +203,7 @@ class _Lists(Analysis):
         """Of the appends of one transaction to a key only the last is there for others."""
         final = np.ones(len(self.appends) + 1, bool)
         if len(self.appends):
-            order = np.lexsort((np.arange(len(self.appends)), self.key, self.by))
+            order = np.argsort(self.t.packed_txn(self.by, self.key), kind="stable")
             by, key = self.by[order], self.key[order]
             final[order[:-1]] = (by[1:] != by[:-1]) | (key[1:] != key[:-1])
         seen = self.last >= 0
@@ -245,7 +245,7 @@ class _Lists(Analysis):
         sound = ~self.broken
         place = self.order[:-1]
         ordered = np.flatnonzero((place >= 0) & sound[self.key] & self.committed[self.by])
-        ordered = ordered[np.lexsort((place[ordered], self.key[ordered]))]
+        ordered = ordered[np.argsort(self.key[ordered] * (len(place) + 1) + place[ordered], kind="stable")]
         next_of = np.full(len(self.appends) + 1, -1, np.int64)
         follows = self.key[ordered][1:] == self.key[ordered][:-1]
         next_of[ordered[:-1][follows]] = ordered[1:][follows]

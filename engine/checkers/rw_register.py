@@ -218,5 +218,4 @@ class _Registers(Analysis):
         following = np.where(self.null, first_of[t.key[self.reads]], next_of[self.source])
         then = (following >= 0) & ((self.source >= 0) | self.null)
         graph.add(t.txn[self.reads[then]], t.txn[following[then]], RW, t.key[self.reads[then]])
-        source, target, _, _ = graph.columns()
-        return not (components(graph.nodes, source, target) >= 0).any()
+        return not (components(graph.nodes, *graph.ends()) >= 0).any()

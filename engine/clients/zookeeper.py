@@ -82,7 +82,8 @@ class _Session(Session):
     async def call(self, call: Call) -> Answer:
         self.changing = False
         try:
-            return await getattr(self, f"do_{call.f}")(call)  # type: ignore[no-any-return]
+            answer: Answer = await getattr(self, f"do_{call.f}")(call)
+            return answer
         except Unknown as unknown:
             if self.changing:
                 raise

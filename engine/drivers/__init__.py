@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine.capabilities import WORDS, Either, Needs, Network, ReadBack
+from engine.capabilities import WORDS, Either, Filter, Needs, Network, ReadBack
 from engine.errors import BadInput, EngineError, Refused
 from engine.parameters import build, param
 from engine.registry import Registry
@@ -191,6 +191,12 @@ def _why_not(node: Node, wanted: tuple[type, ...]) -> tuple[str, str]:
         return (
             f"{node.name} has no link that could be disturbed.",
             "Give it an upstream address: chaosboard then listens on its address and forwards.",
+        )
+    if wanted == (Filter,):
+        return (
+            f"Single ports of {node.name} are cut, and what is cut is answered, only by the kernel of its host: "
+            "a link proxy and the switch of a lab know no ports.",
+            "Choose a driver that knows its processes, such as process, or leave out ports and answer.",
         )
     kinds = sorted({kind for name in offering(wanted) for kind in REGISTRY.get(name).kinds})
     if kinds:

@@ -16,16 +16,16 @@ BETWEEN = ("peers", "clients", "all")
 
 @dataclass(frozen=True)
 class Place:
-    """Whose packets are meant. `ports` are those of the node where others share its network, else empty;
-    `spared` are ports that keep the host and the board reachable."""
+    """Whose packets are meant. `ports` are those of the node where others share its network, or that were asked
+    for; all where it is empty. `spared` are ports that keep the host and the board reachable."""
 
     peers: tuple[str, ...]  # addresses
     mine: tuple[str, ...]
     ports: tuple[int, ...]
     spared: tuple[int, ...]
-    loopback: bool  # whether what passes within the host counts too
+    shared: bool  # with others: then what passes within the host counts too, and only by the node's addresses
     endpoints: tuple[tuple[str, int], ...] = ()  # servers that chaosboard itself uses: never cut
-    theirs: tuple[int, ...] = ()  # ports at which peers are reached, where others share the network
+    theirs: tuple[int, ...] = ()  # ports at which peers are reached, where `ports` says which of the node's
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,21 @@ def _filter(place: Place, how: dict[str, Any], seconds: float, what: str) -> str
     return "\n".join(lines)
 
 
+_TOLD = (  # by an answer, which would be cut too
+    "tcp flags & rst == rst return; icmp type destination-unreachable return; "
+    "icmpv6 type destination-unreachable return;"
+)
+_UNREACHABLE = "counter reject with icmpx type admin-prohibited;"
+_ANSWERS = {
+    "silence": "counter drop;",
+    "unreachable": f"{_TOLD} {_UNREACHABLE}",
+    "reset": f"{_TOLD} meta l4proto tcp counter reject with tcp reset; {_UNREACHABLE}",
+}
+
+
 def _verdict(how: dict[str, Any]) -> str:
     if how.get("cut"):
-        return "counter drop;"
+        return _ANSWERS[how.get("answer", "silence")]
     if "loss" in how:
         return f"numgen random mod {PARTS} < {round(how['loss'] * PARTS)} counter drop;"
     rate = max(
@@ -90,14 +102,14 @@ def _verdict(how: dict[str, Any]) -> str:
 def _picked(place: Place, between: str, end: str, verdict: str = "goto hurt") -> list[str]:
     """Rules that send what is meant to the chain `hurt`; `end` is at which end the others are: s or d."""
     here = "d" if end == "s" else "s"
-    found = [] if place.loopback else [f'{"iifname" if end == "s" else "oifname"} "lo" return;']
+    found = [] if place.shared else [f'{"iifname" if end == "s" else "oifname"} "lo" return;']
     found += _spared(place)
     for version in (4, 6):
         word = "ip" if version == 4 else "ip6"
         owned = _listed([a for a in place.mine if _version(a) == version])
-        if place.ports and not owned:
+        if place.shared and not owned:
             continue
-        mine = f"{word} {here}addr {owned} " if place.ports else ""
+        mine = f"{word} {here}addr {owned} " if place.shared else ""
         peers = f"{word} {end}addr @peers{version} "
         others = {"peers": peers, "clients": f"{word} {end}addr != @peers{version} "}.get(between, "")
         ways = [mine + others + one for one in _at(place.ports, here)]
@@ -119,7 +131,10 @@ def _spared(place: Place) -> list[str]:
     found = [f"tcp dport {spared} return;", f"tcp sport {spared} return;"] if spared else []
     for address, port in place.endpoints:
         word = "ip" if _version(address) == 4 else "ip6"
-        found += [f"{word} {end}addr {address} tcp {end}port {port} return;" for end in ("d", "s")]
+        found += [
+            f"{word} {end}addr {address} meta l4proto {{ tcp, udp }} th {end}port {port} return;"
+            for end in ("d", "s")
+        ]
     return found
 
 

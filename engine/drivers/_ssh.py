@@ -6,6 +6,7 @@ told to hurt then heals there when its lease is over.
 """
 
 import asyncio
+import concurrent.futures
 import contextlib
 import itertools
 import json
@@ -121,12 +122,12 @@ class _Thread:
         with self._lock:
             return self.lines.setdefault(place, Line(place))
 
-    def do(self, work: Coroutine[Any, Any, T]) -> "asyncio.Future[T]":
+    def do(self, work: Coroutine[Any, Any, T]) -> "concurrent.futures.Future[T]":
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(target=self._loop.run_forever, name="ssh", daemon=True).start()
-        return asyncio.run_coroutine_threadsafe(work, self._loop)  # type: ignore[return-value]
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
 
 _thread = _Thread()

@@ -1,9 +1,10 @@
 """The packets of a node, disturbed by the kernel of this host: nftables, and traffic control."""
 
+import contextlib
 import ipaddress
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -23,7 +24,7 @@ class Kernel(Driver):
     clients is cut or lost in the kernel, in the node's own network namespace or by its ports."""
 
     chosen: ClassVar[bool] = False
-    beside: ClassVar[tuple[str, ...]] = ("process", "systemd", "docker")
+    beside: ClassVar[tuple[str, ...]] = ("process", "systemd", "docker", "lab")
 
     def cannot(self, capability: type) -> str:
         if why := networks.cannot_change() or nft.absent():
@@ -41,26 +42,41 @@ class Kernel(Driver):
             return ""
         return f"the packets of {processes.describe(pids[0])}"
 
-    # Packets
+    # Packets, and of these single ports
 
     def capture_packets(self, node: Node, peers: Sequence[Node]) -> Captured:
         """Raises Refused where it cannot be told apart from others, Unreachable where it does not run."""
         pids = _pids(node)
         namespace, place = networks.number(pids[0]), f"/proc/{pids[0]}/ns/net"
         here = networks.addresses(place)
-        theirs = {peer.name: _addresses(peer) for peer in peers}
-        shared = networks.is_hosts(namespace) or any(_within(peer, namespace) for peer in peers)
+        seen = {peer.name: _pids_or_none(peer) for peer in peers}
+        theirs = {peer.name: _addresses(peer, seen[peer.name]) for peer in peers}
+        shared = networks.is_hosts(namespace) or any(_within(one, namespace) for one in seen.values())
         mine = _resolved(node) if shared else here
         alike = _alike(mine, theirs) if shared else []
         found = {
             "namespace": namespace, "pid": processes.identity(pids[0]), "name": node.name, "shared": shared,
             "mine": mine, "peers": theirs, "alike": _sharing(node.name, alike) if alike else "",
             "ports": networks.listening(pids, pids[0]) if shared else [], "port": _own_port(node),
-            "theirs": sorted({_own_port(peer) for peer in peers}),
+            "theirs": sorted({_own_port(peer) for peer in peers}), "bound": _bound([pids]),
+            "bound_there": _bound(seen.values()) if all(seen.values()) else None,
             "spared": networks.lifelines(pids[0]), "endpoints": networks.own_endpoints(),
+            "names": networks.name_servers() if shared else [],
         }  # fmt: skip
         _refuse_lifelines(found)
         return found
+
+    def tell_apart(self, captured: Captured, how: dict[str, Any]) -> None:
+        asked = how.get("ports", [])
+        if spared := sorted({*asked} & {*captured["spared"]}):
+            raise Refused(_lifeline(f"Port {spared[0]}"))
+        if unknown := [port for port in asked if not _may_be(port, captured, how["between"])]:
+            there = [str(port) for port in captured["bound"]]
+            raise Refused(
+                f"Nothing of {captured['name']} is at port {unknown[0]}, so nothing would be cut.",
+                f"It is at {listed(there)}." if there else "Is it running?",
+            )
+        _place(captured, how)
 
     def disturb_packets(self, captured: Captured, mark: str, how: dict[str, Any], until: float) -> None:
         place = _place(captured, how)
@@ -105,15 +121,32 @@ def _refuse_lifelines(captured: Captured) -> None:
     meant = {captured["port"], *captured["ports"]}
     if captured["shared"] and (both := sorted(meant & set(captured["spared"]))):
         raise Refused(
-            f"Port {both[0]}, at which {captured['name']} is reached, keeps this host or chaosboard reachable; it is "
-            "never cut.",
+            _lifeline(f"Port {both[0]}, at which {captured['name']} is reached,"),
             "Is the address of the node right?",
         )
     own = [(a, p) for a, p in captured["endpoints"] if a in captured["mine"] and p in meant]
+    if any(a in captured["mine"] and p in meant for a, p in captured["names"]):
+        raise Refused(_lifeline(f"{captured['name']} is the name server of this host, which"))
     if own:
         raise Refused(
             f"{captured['name']} is what chaosboard itself uses, at port {own[0][1]}; it never cuts the branch it sits on."
         )
+
+
+def _lifeline(what: str) -> str:
+    return f"{what} keeps this host or chaosboard reachable; it is never cut."
+
+
+def _may_be(port: int, captured: Captured, between: str) -> bool:
+    """Whether packets of a port can be there: the node, or a peer, is at it, or there are peers not seen here."""
+    if port in (*captured["bound"], captured["port"]):
+        return True
+    there = captured["bound_there"]
+    return between != "clients" and (there is None or port in (*there, *captured["theirs"]))
+
+
+def _bound(families: Iterable[list[int]]) -> list[int]:
+    return sorted({port for pids in families for port in networks.bound(pids, pids[0])})
 
 
 def _no_netem() -> str:
@@ -152,21 +185,26 @@ def _pids(node: Node) -> list[int]:
     return found
 
 
-def _within(peer: Node, namespace: int) -> bool:
+def _pids_or_none(peer: Node) -> list[int]:
+    """As `_pids`, and none where it is on another host, or down."""
     try:
-        return networks.number(_pids(peer)[0]) == namespace
+        return _pids(peer)
+    except EngineError:
+        return []
+
+
+def _within(pids: list[int], namespace: int) -> bool:
+    try:
+        return bool(pids) and networks.number(pids[0]) == namespace
     except EngineError:
         return False
 
 
-def _addresses(peer: Node) -> list[str]:
+def _addresses(peer: Node, pids: list[int]) -> list[str]:
     """Those from which the peer sends: all of its own network where it has one, else that of its address."""
-    try:
-        pid = _pids(peer)[0]
-        if networks.number(pid) != networks.number():
-            return networks.addresses(f"/proc/{pid}/ns/net") or _resolved(peer)
-    except EngineError:
-        pass  # it is on another host, or down: its address tells
+    with contextlib.suppress(EngineError):  # it ended just now: its address tells
+        if pids and networks.number(pids[0]) != networks.number():
+            return networks.addresses(f"/proc/{pids[0]}/ns/net") or _resolved(peer)
     return _resolved(peer)
 
 
@@ -194,10 +232,10 @@ def _sharing(name: str, alike: list[str]) -> str:
 def _place(captured: Captured, how: dict[str, Any]) -> Place:
     """Raises Refused where packets do not tell whether they are the node's, a peer's or a client's."""
     theirs = sorted({a for found in captured["peers"].values() for a in found})
-    spared = tuple(captured["spared"])
-    endpoints = tuple((address, port) for address, port in captured.get("endpoints", ()))
+    spared, asked = tuple(captured["spared"]), tuple(how.get("ports", ()))
+    endpoints = tuple((a, p) for a, p in (*captured.get("endpoints", ()), *captured.get("names", ())))
     if not captured["shared"]:
-        return Place(tuple(theirs), tuple(captured["mine"]), (), spared, False, endpoints)
+        return Place(tuple(theirs), tuple(captured["mine"]), asked, spared, False, endpoints, asked)
     between, mine = how.get("between", "peers"), captured["mine"]
     alike = _alike(mine, captured["peers"])
     if alike and between == "peers":
@@ -209,5 +247,7 @@ def _place(captured: Captured, how: dict[str, Any]) -> Place:
             "Let it listen before it is hurt, or give it a network namespace of its own.",
         )
     peers = () if alike else tuple(theirs)  # on one host, clients are known by the port that they use
-    known = tuple(sorted({*captured.get("theirs", ()), *captured["ports"]}))
-    return Place(peers, tuple(mine), tuple(ports), spared, True, endpoints, known)
+    known = sorted({*captured.get("theirs", ()), *captured["ports"]})
+    if asked:
+        ports, known = [p for p in asked if p in (captured["port"], *captured["bound"])], list(asked)
+    return Place(peers, tuple(mine), tuple(ports), spared, True, endpoints, tuple(known))

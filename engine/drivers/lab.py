@@ -48,7 +48,8 @@ class Lab(Process):
         super()._start(captured, {**how, "argv": list(argv), "program": "", "uid": None})
 
     def capture(self, node: Node) -> Captured:
-        return {**super().capture(node), "seat": self._seat(node)}
+        """Its network is the lab's, which keeps it and leads back to it."""
+        return {**super().capture(node), "seat": self._seat(node), "network": 0}
 
     def _seat(self, node: Node) -> str:
         """Where `node` is in the lab; raises Refused where it is not there."""

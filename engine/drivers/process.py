@@ -183,13 +183,20 @@ class Process(Driver):
         pid = self.find(node)
         if why := processes.refusal(pid) or self._foreign_port(node, pid):
             raise Refused(why)
-        return {"family": processes.tree(pid), "how": processes.capture(pid)}
+        return {"family": processes.tree(pid), "how": processes.capture(pid), "network": networks.home(pid)}
 
     def signal(self, captured: Captured, signal: str) -> None:
+        """Raises Refused for one that could not be started again where it was; then nothing is done."""
+        self._refuse_lonely(captured)
         for one in captured["family"]:
             processes.send(one, SIGNALS[signal])
 
+    def _refuse_lonely(self, captured: Captured) -> None:
+        """A network that nothing else holds would be gone with its process."""
+        networks.refuse_lonely(captured.get("network", 0), [one["pid"] for one in captured["family"]])
+
     def stop(self, captured: Captured, grace: float) -> None:
+        self._refuse_lonely(captured)
         main = captured["family"][0]
         processes.send(main, signals.SIGTERM)
         if not _wait(lambda: status(main) == "gone", grace):
@@ -218,9 +225,11 @@ class Process(Driver):
         self._start(captured, {**how, "argv": argv, "environ": kept, "program": "", "uid": None})
 
     def _start(self, captured: Captured, how: dict[str, Any]) -> None:
+        place = networks.way_back(captured.get("network", 0))
         for one in captured["family"][1:]:
             processes.send(one, signals.SIGKILL)  # orphans would hold its port
-        self._note(captured["family"][0], processes.start(how))
+        started = networks.inside(place, lambda: processes.start(how)) if place else processes.start(how)
+        self._note(captured["family"][0], started)
 
     def _note(self, old: Identity, new: Identity) -> None:
         """Writes down that `new` runs in the place of `old`."""

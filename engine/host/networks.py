@@ -21,7 +21,8 @@ T = TypeVar("T")
 _NAMED = ("run/netns", "run/docker/netns")  # where namespaces live that no process needs to be in
 _CLONE_NEWNET = 0x40000000
 _NET_ADMIN = 12  # the capability's number
-_LISTENS = "0A"
+_TCP = dict.fromkeys(("tcp", "tcp6"), "0A")  # listening
+_UDP = dict.fromkeys(("udp", "udp6"), "07")  # bound, and not connected to anybody
 
 
 def number(pid: int | str = "self") -> int:
@@ -39,9 +40,11 @@ def elsewhere(pid: int) -> bool:
     return False
 
 
-def path(namespace: int) -> str:
-    """A file by which the namespace with this inode can be entered; "" where nothing is in it any more."""
-    places = [Path("/proc/self/ns/net"), *(Path(f"/proc/{pid}/ns/net") for pid in psutil.pids())]
+def path(namespace: int, but: Iterable[int] = ()) -> str:
+    """A file by which the namespace with this inode can be entered, other than of the processes `but`; "" where
+    nothing is in it any more."""
+    pids = (pid for pid in psutil.pids() if pid not in but)
+    places = [Path("/proc/self/ns/net"), *(Path(f"/proc/{pid}/ns/net") for pid in pids)]
     for folder in _NAMED:
         with contextlib.suppress(OSError):
             places += list(Path("/", folder).iterdir())
@@ -50,6 +53,36 @@ def path(namespace: int) -> str:
             if place.stat().st_ino == namespace:
                 return str(place)
     return ""
+
+
+def home(pid: int | str) -> int:
+    """As `number`; 0 where it cannot be seen, as on a system without namespaces."""
+    with contextlib.suppress(Unreachable):
+        return number(pid)
+    return 0
+
+
+def refuse_lonely(namespace: int, family: list[int]) -> None:
+    """Raises Refused where a network would be gone as soon as the processes `family` are."""
+    if namespace not in (0, home("self")) and not path(namespace, family):
+        raise Refused(
+            f"The network namespace of pid {family[0]} is held by nothing else: it would be gone with it, and nothing "
+            "could start it there again.",
+            "Give the namespace a name (`ip netns attach NAME PID`), or let another process stay in it.",
+        )
+
+
+def way_back(namespace: int) -> str:
+    """A file by which a network is entered, "" for that of this process. Raises Unreachable where it is gone, for
+    nothing is started in another one instead."""
+    if namespace in (0, home("self")):
+        return ""
+    if not (place := path(namespace)):
+        raise Unreachable(
+            "The network in which it ran is gone, and it is not started in another one.",
+            "Start it by hand, where it belongs.",
+        )
+    return place
 
 
 def inside(place: str, work: Callable[[], T]) -> T:
@@ -127,7 +160,15 @@ def _loopback(text: str) -> bool:
 
 def listening(pids: Iterable[int], namespace_of: int) -> list[int]:
     """The TCP ports on which `pids` listen in the network namespace of the process `namespace_of`."""
-    ports = _sockets(namespace_of)
+    return _held(pids, _sockets(namespace_of, _TCP))
+
+
+def bound(pids: Iterable[int], namespace_of: int) -> list[int]:
+    """As `listening`, and the UDP ports at which they take datagrams of anybody."""
+    return _held(pids, _sockets(namespace_of, _TCP | _UDP))
+
+
+def _held(pids: Iterable[int], ports: dict[str, int]) -> list[int]:
     found = set()
     for pid in pids:
         with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as files:
@@ -138,12 +179,13 @@ def listening(pids: Iterable[int], namespace_of: int) -> list[int]:
     return sorted(found)
 
 
-def _sockets(pid: int) -> dict[str, int]:
+def _sockets(pid: int, tables: dict[str, str]) -> dict[str, int]:
+    """By what the links of descriptors say, the ports of sockets in the state that a table's entry names."""
     ports: dict[str, int] = {}
-    for table in ("tcp", "tcp6"):
+    for table, state in tables.items():
         with contextlib.suppress(OSError), open(f"/proc/{pid}/net/{table}") as lines:
             for fields in map(str.split, lines):
-                if fields[3] == _LISTENS:
+                if fields[3] == state:
                     ports[f"socket:[{fields[9]}]"] = int(fields[1].rpartition(":")[2], 16)
     return ports
 
@@ -179,6 +221,20 @@ def own_endpoints() -> list[tuple[str, int]]:
             ) from None
         found += [(str(one[4][0]), port) for one in known]
     return sorted(set(found))
+
+
+def name_servers() -> list[tuple[str, int]]:
+    """(address, port) of those that this host asks for names."""
+    found = []
+    with contextlib.suppress(OSError), open("/etc/resolv.conf") as lines:
+        for words in map(str.split, lines):
+            if (
+                words[:1] == ["nameserver"]
+                and len(words) > 1
+                and _is_address(address := words[1].partition("%")[0])
+            ):
+                found.append((address, 53))
+    return found
 
 
 def is_hosts(namespace: int) -> bool:

@@ -18,6 +18,7 @@ class Reading(NamedTuple):
     ok: bool
     error: str = ""
     why: Status = Status.BAD
+    by: str = ""  # which server gave a good answer, where a balancer chose it and the answer tells
 
     @property
     def status(self) -> Status:

@@ -19,6 +19,10 @@ class Http(Probe):
     method: str = param("GET", choices=("GET", "HEAD", "OPTIONS"), help="how to ask")
     contains: str = param("", help="a text that the answer must contain")
     connections: int = param(64, help="how many connections are kept to one node", least=1, most=1024)
+    served_by: str = param(
+        "X-Served-By",
+        help="the header by which a balancer's answer tells which server gave it; none if empty",
+    )
     nodes: str = param(
         "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
     )
@@ -30,7 +34,8 @@ class Http(Probe):
             )
 
     def session(self, node: Node) -> Session:
-        pool = Pool(node.host, node.port, connections=self.connections)
+        keep = self.served_by.lower().encode("ascii", "ignore")
+        pool = Pool(node.host, node.port, connections=self.connections, keep=keep)
         return _Session(self, pool, encode(self.method, node.address, self.path))
 
 
@@ -51,7 +56,7 @@ class _Session(Session):
             return Reading(False, f"status {status}" + (f", not {probe.status}" if probe.status else ""))
         if probe.contains and probe.contains.encode() not in answer.body:
             return Reading(False, f"the answer does not contain {probe.contains!r}")
-        return GOOD
+        return Reading(True, by=answer.by) if answer.by else GOOD
 
     async def close(self) -> None:
         await self.pool.close()

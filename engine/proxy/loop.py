@@ -132,8 +132,18 @@ class Loop:
         woke = clock()
         self.now = woke - (alarm.lag if woke - began > ASLEEP else WAKE)
         if alarm.early and len(events) == 1 and events[0][0] == alarm.fd:
-            alarm.wait(woke)
+            self._await(alarm.woken(woke))
+            return []
         return events
+
+    def _await(self, due: int) -> None:
+        """Until `due`, awake: what happens meanwhile is seen as it happens."""
+        poll, clock, handlers = self._epoll.poll, time.monotonic_ns, self._handlers
+        while (now := clock()) < due:
+            for fd, mask in poll(0, MOST):
+                self.now = now
+                if handler := handlers.get(fd):
+                    handler(mask)
 
     def _ring(self) -> None:
         line, pop = self._line, heapq.heappop
@@ -174,12 +184,13 @@ class _Alarm:
             due = max(due - lead, 1)  # zero would disarm it
             self._settime(self.fd, _ABSOLUTE, struct.pack("qqqq", 0, 0, due // NS, due % NS), None)
 
-    def wait(self, woke: int) -> None:
-        """Until it is time; `woke` shows how long it took to wake up."""
+    def woken(self, woke: int) -> int:
+        """It was heard at `woke`, which shows how long it took to wake up; when it is due."""
         lag = min(max(woke - self._set + LEAD, WAKE), LONGEST)
         self.lag += (lag - self.lag) // 8
-        while time.monotonic_ns() < self._set:
-            pass
+        due = self._set
+        self.heard()
+        return due
 
     def heard(self) -> None:
         with contextlib.suppress(BlockingIOError):

@@ -3,13 +3,14 @@
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from time import monotonic_ns
 from typing import Any
 
 from engine.clock import NS
 from engine.proxy.chance import DISTRIBUTIONS
 from engine.switch.frames import corrupted
 
-OVERTAKEN = 10_000_000  # ns that a reordered packet is held, so that those behind it overtake it
+OVERTAKEN = 10_000_000  # ns that a reordered packet is held from when it is seen, so that others overtake it
 FULL = 0.5  # seconds' worth of packets that wait where the rate is limited; what comes then is lost
 LEAST = 256 * 1024  # bytes that may always wait
 _CUT, _OTHERS = "cut", ("latency", "loss", "duplicate", "reorder", "corrupt", "rate")
@@ -73,17 +74,20 @@ class _Carrier:
         if effect.corrupt and chance() < effect.corrupt:
             packet = corrupted(packet)
         for _ in range(2 if effect.duplicate and chance() < effect.duplicate else 1):
-            sent = self._sent(due + self._delay(), len(packet))
+            sent = self._sent(self._late(due), len(packet))
             if sent is not None:
                 yield sent, packet
 
-    def _delay(self) -> int:
+    def _late(self, due: int) -> int:
+        """When a packet that would be sent at `due` is to be. One that is to be overtaken is held from now on: where
+        the switch is late, those behind it are long here, and would else be sent in the order in which they came."""
         effect = self._effect
         delay = effect.latency
         if effect.jitter:
             delay = max(self._draw(delay, effect.jitter), 0.0)
+        due += int(delay * NS)
         held = effect.reorder and random.random() < effect.reorder
-        return int(delay * NS) + (OVERTAKEN if held else 0)
+        return max(due, monotonic_ns()) + OVERTAKEN if held else due
 
     def _sent(self, due: int, size: int) -> int | None:
         if not self._effect.rate:

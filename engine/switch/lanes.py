@@ -40,7 +40,7 @@ class Lane:
             packets = [out for due, one in packets for out in carrier(due, one)]
         now = self._loop.instant()
         for due, one in packets:
-            if due <= now:
+            if due <= now and not self._waiting:  # what waits may be due before it
                 self.target.send(one)
             elif self._waiting < WAITING:
                 self._waiting += len(one)

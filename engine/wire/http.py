@@ -23,6 +23,7 @@ LARGEST = 256 * 1024 * 1024
 class Response:
     status: int
     body: bytes
+    by: str = ""  # the value of the header that the pool was told to keep
 
 
 @dataclass(eq=False, slots=True)
@@ -57,6 +58,7 @@ class _Connection(asyncio.Protocol):
         self.parser = httptools.HttpResponseParser(self)
         self.body: list[bytes] = []
         self.size = 0
+        self.by = ""
         self.length_known = False
         self.in_body = False
 
@@ -80,6 +82,8 @@ class _Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if name.lower() in (b"content-length", b"transfer-encoding"):
             self.length_known = True
+        elif self.pool.keep and name.lower() == self.pool.keep:
+            self.by = value.decode("latin-1").strip()
 
     def on_headers_complete(self) -> None:
         self.in_body = True
@@ -100,8 +104,8 @@ class _Connection(asyncio.Protocol):
     def _finish(self, keep: bool) -> None:
         exchange, self.exchange = self.exchange, None
         if exchange and not exchange.done.done():
-            exchange.done.set_result(Response(self.parser.get_status_code(), b"".join(self.body)))
-        self.body, self.size, self.in_body, self.length_known = [], 0, False, False
+            exchange.done.set_result(Response(self.parser.get_status_code(), b"".join(self.body), self.by))
+        self.body, self.size, self.in_body, self.length_known, self.by = [], 0, False, False, ""
         if keep and exchange:
             self.pool.free(self)
         elif self.transport:
@@ -128,6 +132,7 @@ class Http:
     host: str
     port: int
     connections: int = 64
+    keep: bytes = b""  # a header whose value is told with each answer, in small letters
     _idle: list[_Connection] = field(default_factory=list, init=False)
     _busy: set[_Connection] = field(default_factory=set, init=False)
     _opening: "dict[asyncio.Task[tuple[asyncio.Transport, _Connection]], None]" = field(

@@ -7,8 +7,8 @@ import { make } from './words.js'
 const CONFIG = { displayModeBar: false, responsive: true, showSendToCloud: false, plotlyServerURL: '', doubleClick: false }
 const TONES = ['teal', 'teal-ink', 'teal-tint', 'amber', 'red', 'violet', 'violet-ink', 'violet-tint', 'blue', 'ink', 'muted',
   'line', 'panel', 'sunk', 'edge', 'slate', 'brown', 'rose', 'olive', 'cyan']
-const EVERY = 180 // ms from one drawing to the next, at least
-const REST = 2 // of the time that a drawing took, before the next
+const EVERY = 50 // ms from one drawing to the next, at least
+const REST = 1.5 // of the time that a drawing took, before the next
 const BUDGET = 9 // ms of a frame that are drawn in
 const RIGHT = 10 // px beside the axis
 

@@ -25,6 +25,7 @@ function leaderText({ node, sees, reachable }) {
 export class EventLog {
   constructor(list) {
     this.list = list
+    this.states = new Map() // of each fault, as it was told last
   }
 
   add(events) {
@@ -37,12 +38,20 @@ export class EventLog {
   /** The same list as it was when only these events had come. */
   show(events) {
     this.list.replaceChildren()
+    this.states.clear()
     this.add(events.slice(-SHOWN))
+  }
+
+  /** A fault that was made longer is told as active once more, beside the words that say so. */
+  _known({ id, state }) {
+    const known = this.states.get(id) === state
+    this.states.set(id, state)
+    return known
   }
 
   _row({ n, at, kind, data }) {
     const words = WRITERS[kind]?.(data)
-    if (!words) return null
+    if (!words || (kind === 'fault' && this._known(data))) return null
     const [tone, text, more] = words
     const row = make('li', '', make('time', 'num muted', moment(at)), make('span', tone, text, more ? make('small', 'muted', ` ${more}`) : ''))
     row.dataset.n = n

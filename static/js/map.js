@@ -8,15 +8,15 @@ export const NAMES = ['ink', 'muted', 'panel', 'paper', 'line', 'edge', 'violet'
 
 const key = (from, to) => `${from}\u0000${to}`
 
-/** A link for each pair, once; where it is cut one way only, an edge for each way. */
 /** The links among `nodes` and with the clients, where these are asked for. */
-export function edges({ nodes, cuts = [], clients = true }) {
+export function edges({ nodes, cuts = [], clients = true, asked = null }) {
   const cut = new Set(cuts.map(([from, to]) => key(from, to)))
   const names = [...(clients ? [CLIENTS] : []), ...nodes.map((node) => node.name)]
   const found = []
-  const add = (source, target, classes) => found.push({
-    group: 'edges', classes, data: { id: `${classes} ${key(source, target)}`, source, target },
-  })
+  const add = (source, target, classes) => {
+    const share = source === CLIENTS && asked ? percent(asked[target] ?? 0) : ''
+    found.push({ group: 'edges', classes: `${classes}${share ? ' shared' : ''}`, data: { id: `${classes} ${key(source, target)}`, source, target, share } })
+  }
   names.forEach((one, i) => names.slice(i + 1).forEach((other) => {
     const side = one === CLIENTS ? ' client' : ''
     const there = cut.has(key(one, other))
@@ -31,6 +31,20 @@ export function edges({ nodes, cuts = [], clients = true }) {
   }))
   return found
 }
+
+/** Servers behind a balancer, each with its share of the answers on the arrow to it. */
+export function behind({ nodes, answered = null }) {
+  const names = Object.keys(answered ?? {}).sort()
+  const through = nodes.length === 1 ? nodes[0].name : CLIENTS
+  const known = new Set(nodes.map(({ name }) => name))
+  return names.filter((name) => !known.has(name)).flatMap((name) => [
+    node(`behind ${name}`, name, 'behind'),
+    { group: 'edges', classes: 'shared', data: { id: `share ${name}`, source: through, target: `behind ${name}`, share: percent(answered[name]) } },
+  ])
+}
+
+/** Whole percents: the arrows tell how it is shared out, the chart how exactly. */
+export const percent = (share) => `${Math.round(share * 100)} %`
 
 export function state(node) {
   if (node.hurt) return 'hurt'
@@ -51,6 +65,20 @@ export function node(name, text, classes) {
   const lines = text.split('\n')
   const width = Math.max(...lines.map((line) => pen.measureText(line).width)) + 22
   return { group: 'nodes', data: { id: name, label: text, width: Math.max(width, 44), height: lines.length * 16 + 16 }, classes }
+}
+
+/** Clients, the balancer, and what is behind it, one after the other. */
+function line(nodes, servers, width, height) {
+  const wide = width > height * 1.15
+  const found = new Map()
+  const put = (names, along) => names.forEach((name, i) => {
+    const across = (i + 1) / (names.length + 1)
+    found.set(name, wide ? { x: width * along, y: height * across } : { x: width * across, y: height * along })
+  })
+  put([CLIENTS], 0.12)
+  put(nodes.map(({ name }) => name), wide ? 0.45 : 0.46)
+  put(servers, wide ? 0.86 : 0.88)
+  return found
 }
 
 /** Nodes on a ring, the first at the top; the clients outside of it, where there is more room. */
@@ -89,6 +117,11 @@ export function styles(c) {
     { selector: 'edge.client', style: { width: 1 } },
     { selector: 'edge.way', style: { 'curve-style': 'unbundled-bezier', 'control-point-distances': [22], 'control-point-weights': [0.5], 'target-arrow-shape': 'triangle' } },
     { selector: 'edge.cut', style: { width: 2.5, 'line-color': c.violet, 'line-style': 'dashed', 'line-dash-pattern': [7, 5], 'target-arrow-color': c.violet } },
+    { selector: 'edge.shared', style: {
+      'target-arrow-shape': 'triangle', label: 'data(share)', 'font-family': 'Inter, system-ui, sans-serif', 'font-size': 12, 'font-weight': 600, color: c.ink,
+      'text-background-color': c.panel, 'text-background-opacity': 1, 'text-background-padding': 2, 'text-background-shape': 'round-rectangle',
+    } },
+    { selector: 'node.behind', style: { 'border-color': c.muted, 'background-color': c['grey-tint'] } },
     { selector: 'edge.over', style: { width: 4 } },
   ]
 }
@@ -120,7 +153,10 @@ export class ServiceMap {
     this.cy.style(styles(colours(NAMES)))
   }
 
-  /** `nodes`: name, up (true, false, null), leads, hurt, note; `cuts`: pairs [from, to]. */
+  /**
+   * `nodes`: name, up (true, false, null), leads, hurt, note; `cuts`: pairs [from, to]. `asked` and `answered`: name to
+   * share of the operations that a node was asked, and of the answers that came from a server behind a balancer.
+   */
   draw(data) {
     const text = JSON.stringify(data)
     if (text === this.shown) return
@@ -130,6 +166,7 @@ export class ServiceMap {
     this.cy.batch(() => {
       this.cy.elements().remove()
       this.cy.add([node(CLIENTS, CLIENTS, 'clients'), ...nodes, ...edges(data)])
+      this.cy.add(behind(data))
     })
     this._place()
   }
@@ -138,7 +175,8 @@ export class ServiceMap {
     const { clientWidth: width, clientHeight: height } = this.root
     if (!width || !height) return
     this.cy.resize()
-    const where = places(this.data.nodes, width, height)
+    const servers = this.cy.nodes('.behind').map((one) => one.id())
+    const where = servers.length ? line(this.data.nodes, servers, width, height) : places(this.data.nodes, width, height)
     this.cy.nodes().positions((node) => where.get(node.id()) ?? { x: width / 2, y: height / 2 })
     this.cy.reset()
   }

@@ -1,5 +1,5 @@
 // Each chart of a run: what it is called, whether there is anything to show, and what is drawn.
-import { availability, errors, heat, lags, latency, LIMIT, operations, probesOf, shares } from './series.js'
+import { answered, asked, availability, errors, heat, lags, latency, LIMIT, operations, probesOf, shares } from './series.js'
 
 const IDENTITIES = ['blue', 'teal', 'slate', 'brown', 'rose', 'olive', 'cyan']
 const TROUBLES = ['red', 'amber', 'brown', 'rose', 'olive', 'slate']
@@ -63,9 +63,9 @@ function lagTraces({ intervals, nodes }, c) {
   }))
 }
 
-function shareTraces({ intervals, nodes }, c) {
-  const named = shares(intervals)
-  return stacked(named, named.map(([name]) => identity(c, nodes, name)), '%{y:.0f} %')
+function shareTraces({ intervals, nodes }, c, counts) {
+  const named = shares(intervals, counts)
+  return stacked(named, named.map(([name], i) => (nodes.includes(name) ? identity(c, nodes, name) : c[IDENTITIES[i % IDENTITIES.length]])), '%{y:.0f} %')
 }
 
 function identity(c, nodes, name) {
@@ -108,7 +108,8 @@ export const PLOTS = [
   { name: 'heat', title: 'Latency, every answer', subtitle: 'the stronger, the more of the answers of that moment', has: ({ intervals }) => intervals.some((i) => i.heat), traces: heatTraces, yaxis: MAGNITUDES, hovermode: 'closest' },
   { name: 'operations', title: 'Throughput', subtitle: 'operations a second', has: ({ intervals }) => intervals.some((i) => i.ops), traces: operationTraces, yaxis: rising },
   { name: 'errors', title: 'Errors', subtitle: 'a second, by name', has: ({ intervals }) => intervals.some((i) => i.errors), traces: ({ intervals }, c) => stacked(errors(intervals), TROUBLES.map((name) => c[name]), '%{y:.0f} a second'), yaxis: rising },
-  { name: 'shares', title: 'Who is asked', subtitle: 'share of the operations', has: ({ intervals }) => intervals.some((i) => i.ops?.shares), traces: shareTraces, yaxis: share },
+  { name: 'shares', title: 'Who is asked', subtitle: 'share of the operations', has: ({ intervals }) => intervals.some((i) => i.ops?.shares), traces: (data, c) => shareTraces(data, c, asked), yaxis: share },
+  { name: 'answered', title: 'Who answered', subtitle: 'share of the looks, as the answers through the balancer tell', has: ({ intervals }) => intervals.some((i) => i.answered), traces: (data, c) => shareTraces(data, c, answered), yaxis: share },
   { name: 'lag', title: 'Replica lag', subtitle: 'bytes behind the leader, at least', has: ({ intervals }) => intervals.some((i) => i.lag), traces: lagTraces, yaxis: { ...rising, tickformat: '~s', ticksuffix: 'B' } },
   {
     name: 'leader', title: 'Leader', subtitle: 'as each node sees it; red: none, grey: no answer', has: ({ lanes }) => [...lanes.values()].some((lane) => lane.length),

@@ -2,16 +2,16 @@
 import { Charts } from './charts.js'
 import { Ledger } from './ledger.js'
 
-const { result, events } = JSON.parse(document.getElementById('report-data').textContent)
+const { duration, faults, events } = JSON.parse(document.getElementById('report-data').textContent)
 const ledger = new Ledger()
 
 // A report may hold only some of the events: they are taken in order, and numbered anew.
 events.toSorted((a, b) => a.n - b.n).forEach((event, i) => ledger.take({ ...event, n: i + 1 }))
 ledger.over = true
-ledger.at = Math.max(ledger.at, result?.duration ?? 0)
+ledger.at = Math.max(ledger.at, duration ?? 0)
 
 /** What was judged goes before what was streamed. */
-for (const fault of result?.faults ?? []) {
+for (const fault of faults) {
   if (fault.injected_at === null || fault.injected_at === undefined) continue
   ledger.faults.set(fault.id, { ...fault, from: fault.injected_at, to: fault.healed_at ?? null })
 }

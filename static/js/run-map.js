@@ -1,5 +1,6 @@
 // The map of a run, as its events tell it: who leads, who answers, and which links are cut now.
-import { ServiceMap } from './map.js'
+import { percent, ServiceMap } from './map.js'
+import { answered, asked, sharesNow } from './series.js'
 import { make } from './words.js'
 
 const HURTING = ['injecting', 'active', 'healing', 'stuck', 'unverified']
@@ -19,8 +20,10 @@ export class RunMap {
     this.card.hidden = false
     this.map ??= new ServiceMap(this.card.querySelector('#map'))
     const cuts = this.cuts()
-    this.map.draw({ nodes: run.nodes.map((name) => this.node(name)), cuts })
-    this.say(cuts, over)
+    const { intervals } = this.ledger
+    const shares = { asked: sharesNow(intervals, asked), answered: sharesNow(intervals, answered) }
+    this.map.draw({ nodes: run.nodes.map((name) => this.node(name)), cuts, ...shares })
+    this.say(cuts, over, shares)
   }
 
   hurting() {
@@ -40,11 +43,13 @@ export class RunMap {
     }
   }
 
-  say(cuts, over) {
+  say(cuts, over, { asked, answered }) {
     const both = ([a, b]) => cuts.some(([c, d]) => a === d && b === c)
     const told = cuts.filter((cut) => !both(cut) || cut[0] < cut[1])
       .map((cut) => `${cut[0]} ${both(cut) ? '↔' : '→'} ${cut[1]}`)
     const text = told.length ? `Cut now: ${told.join(', ')}` : over ? 'No link is cut any more.' : 'No link is cut.'
-    if (this.words.textContent !== text) this.words.replaceChildren(make('span', told.length ? 'hurt-text' : 'muted', text))
+    const shared = (word, shares) => (shares ? ` ${word} in the last 5 s: ${Object.entries(shares).sort().map(([name, share]) => `${name} ${percent(share)}`).join(', ')}.` : '')
+    const more = shared('Asked', asked) + shared('Answered', answered)
+    if (this.words.textContent !== text + more) this.words.replaceChildren(make('span', told.length ? 'hurt-text' : 'muted', text), make('span', 'muted', more))
   }
 }

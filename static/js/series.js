@@ -75,6 +75,7 @@ function mergedRest(a, b) {
     heat: flat(joined(buckets(a.heat), buckets(b.heat), add)),
     errors: joined(a.errors, b.errors, add),
     lag: joined(a.lag, b.lag, Math.max),
+    answered: joined(a.answered, b.answered, add),
   }
   return Object.fromEntries(Object.entries(found).filter(([, value]) => value))
 }
@@ -142,14 +143,28 @@ export function errors(intervals) {
   return traces
 }
 
-/** How the operations were shared out among the nodes, in percent. */
-export function shares(intervals) {
+/** How the operations were shared out among the nodes that were asked. */
+export const asked = ({ ops }) => ops?.shares
+/** How the looks were shared out among the servers behind a balancer. */
+export const answered = (interval) => interval.answered
+
+/** What `counts` gives of each interval as shares, in percent. */
+export function shares(intervals, counts) {
   const groups = grouped(intervals)
-  const total = (group) => sumOf(group, ({ ops }) => sumOf(Object.values(ops?.shares ?? {}), (times) => times))
-  return namesOf(intervals, ({ ops }) => ops?.shares).sort().map((name) => [name, steps(groups, (group) => {
+  const total = (group) => sumOf(group, (interval) => sumOf(Object.values(counts(interval) ?? {}), (times) => times))
+  return namesOf(intervals, counts).sort().map((name) => [name, steps(groups, (group) => {
     const all = total(group)
-    return all ? (sumOf(group, ({ ops }) => ops?.shares?.[name]) / all) * 100 : null
+    return all ? (sumOf(group, (interval) => counts(interval)?.[name]) / all) * 100 : null
   })])
+}
+
+/** The same of the newest intervals, from 0 to 1, by name; null where nothing was counted. */
+export function sharesNow(intervals, counts, seconds = 5) {
+  const end = intervals.at(-1)
+  const recent = end ? intervals.filter(({ t }) => t >= end.t + end.width - seconds) : []
+  const all = recent.reduce((sums, interval) => joined(sums, counts(interval) ?? {}, add), {})
+  const total = Object.values(all).reduce(add, 0)
+  return total ? Object.fromEntries(Object.entries(all).map(([name, times]) => [name, times / total])) : null
 }
 
 /** By how many bytes each node was behind, at worst. */

@@ -1,7 +1,7 @@
 // The map of everything: a box for each service with its nodes in it, arrows to what it depends on.
 import cytoscape from '../vendor/cytoscape/cytoscape.esm.min.mjs'
 import { colours } from './colours.js'
-import { CLIENTS, edges, label, NAMES, node, state, styles } from './map.js'
+import { CLIENTS, edges, label, NAMES, node, percent, state, styles } from './map.js'
 
 const PAD = 16 // of a box around its nodes
 const HEAD = 26 // its name, above it
@@ -73,6 +73,17 @@ function links({ service }) {
     } }))
 }
 
+/** An arrow to each node of what a service needs, with its share of the answers; else one to the whole of it. */
+function needs(service, services) {
+  return services.filter((other) => service.needs.includes(other.id)).flatMap((other) => {
+    const sharing = other.nodes.filter((one) => service.answered[one.name] !== undefined)
+    const arrow = (target, more) => ({ group: 'edges', classes: 'needs', data: { id: `needs ${service.id} ${target}`, source: `service ${service.id}`, target, ...more }, ...(more && { classes: 'needs shared' }) })
+    return sharing.length
+      ? sharing.map((one) => arrow(key(other, one.name), { share: percent(service.answered[one.name]) }))
+      : [arrow(`service ${other.id}`)]
+  })
+}
+
 /** A service that clients cannot reach at a node says so on that node. */
 function cutOff(service, name) {
   return service.cuts.some(([from, to]) => (from === CLIENTS && to === name) || (to === CLIENTS && from === name))
@@ -110,15 +121,12 @@ function draw(again = false) {
   const boxes = services.map((service) => box(service, width < 600 ? 2 : 3))
   const bottom = places(boxes, width)
   root.style.height = `${bottom}px`
-  const known = new Set(services.map((service) => service.id))
   cy.batch(() => {
     cy.elements().remove()
     cy.add(boxes.map(({ service }) => ({ group: 'nodes', data: { id: `service ${service.id}`, label: service.name, url: service.url, width: 1, height: 1 }, classes: `service ${service.state}${service.cuts.length ? ' cutting' : ''}` })))
     for (const one of boxes) cy.add(one.drawn.map(({ offset, ...drawn }) => ({ ...drawn, position: { x: one.x + offset.x, y: one.y + offset.y } })))
     cy.add(boxes.flatMap(links))
-    cy.add(services.flatMap((service) => service.needs.filter((pk) => known.has(pk)).map((pk) => ({
-      group: 'edges', classes: 'needs', data: { id: `needs ${service.id} ${pk}`, source: `service ${service.id}`, target: `service ${pk}` },
-    }))))
+    cy.add(services.flatMap((service) => needs(service, services)))
   })
   cy.resize()
   cy.reset()

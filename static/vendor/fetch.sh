@@ -42,6 +42,11 @@ unpack cytoscape "$CYTOSCAPE" cytoscape
 take cytoscape dist/cytoscape.esm.min.mjs cytoscape/cytoscape.esm.min.mjs
 take cytoscape LICENSE cytoscape/LICENSE
 
+# packed beside the large ones, for the browsers that take it: WhiteNoise finds them there
+for one in plotly/plotly-cartesian.min.js cytoscape/cytoscape.esm.min.mjs htmx/htmx.min.js; do
+  gzip -9 --no-name --keep --force "$one"
+done
+
 cat > VERSIONS <<END
 plotly.js-cartesian-dist-min $PLOTLY  MIT      charts (cartesian traces only)
 htmx.org                     $HTMX  0BSD     partial page updates

@@ -157,6 +157,22 @@ def test_an_experiment_is_saved_from_yaml_or_json(api, kind):
     assert api("GET", "/experiments")[1]["experiments"][0]["name"] == "one node pauses"
 
 
+def test_a_plan_is_told_link_by_link_and_nothing_is_saved(api):
+    factories.target().nodes.update(upstream="127.0.0.1:9")
+    document = factories.document(
+        faults=[{"at": "0s", "for": "1s", "partition": {"nodes": "orders-n2", "direction": "to-node"}}]
+    )
+    status, found = api("POST", "/experiments/plan", document)
+    assert (status, found["steps"][0]["cuts"]) == (
+        200,
+        [{"from": "clients", "to": "orders-n2", "both": False, "by": "link proxy of orders-n2",
+          "text": "clients → orders-n2"}],
+    )  # fmt: skip
+    assert not Experiment.objects.exists()
+    _, made = api("POST", "/experiments", document)
+    assert api("GET", f"/experiments/{made['id']}/plan")[1] == found
+
+
 @pytest.mark.parametrize(
     ("data", "kind"),
     [

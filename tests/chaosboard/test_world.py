@@ -51,3 +51,17 @@ def test_what_is_hurt_and_cut_now_is_marked(admin_client):
     assert "orders-n1 → orders-n2" in admin_client.get(reverse("map")).content.decode()
     Injection.objects.update(state="clean")
     assert context()["services"][0]["cuts"] == []
+
+
+def test_who_answers_behind_a_balancer_is_told_while_a_run_watches_it(admin_client):
+    shop, servers = factories.target("shop"), factories.target("servers")
+    shop.depends_on.add(servers)
+    run = factories.run(factories.experiment(shop), state="running")
+    for n, answered in enumerate(
+        ({"servers-n1": 1, "servers-n2": 2}, None, {"servers-n1": 2, "servers-n2": 3}), 1
+    ):
+        data = {"t": n, "width": 1.0, **({"answered": answered} if answered else {})}
+        Event.objects.create(run=run, n=n, at=n, kind="interval", data=data)
+    shares = {s["name"]: s["answered"] for s in context()["services"]}
+    assert shares == {"shop": {"servers-n1": 0.375, "servers-n2": 0.625}, "servers": {}}
+    assert "servers-n1 37.5" in admin_client.get(reverse("map")).content.decode()

@@ -18,19 +18,19 @@ from engine.lab.spaces import space
 ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 
-# Sends `count` datagrams with their numbers to a host, a little pause after each 50; then the word `over`.
+# Sends `count` datagrams with their numbers, counted from a first one, to a host, a little pause after each 50.
 SEND = """
 import socket, sys, time
-there, count = (sys.argv[1], 9), int(sys.argv[2])
+there, count, first = (sys.argv[1], 9), int(sys.argv[2]), int(*sys.argv[3:4])
 link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-for i in range(count):
+for i in range(first, first + count):
     link.sendto(b"%d" % i, there)
     if i % 50 == 49:
         time.sleep(0.002)
 """
-# Prints the number of different datagrams that came, and of all, when told to.
+# Prints the number of different datagrams that came, of all, and of those that were overtaken, when told to.
 COUNT = """
-import select, socket, sys
+import itertools, select, socket, sys
 link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
 link.bind((sys.argv[1], 9))
@@ -45,7 +45,9 @@ while True:
         else:
             while select.select([link], [], [], 0.2)[0]:
                 come.append(link.recv(9000))
-            print(len(set(come)), len(come), flush=True)
+            numbers = list(map(int, come))
+            overtaken = sum(map(int.__lt__, numbers, itertools.accumulate(numbers, max)))
+            print(len(set(come)), len(come), overtaken, flush=True)
             come.clear()
 """
 ECHO = """
@@ -108,8 +110,8 @@ def address(record: Record, name: str) -> str:
     return str(record.seats[name]["address"])
 
 
-def send(record: Record, source: str, target: str, count: int) -> None:
-    subprocess.run(at(record, source, SEND, address(record, target), str(count)), check=True)
+def send(record: Record, source: str, target: str, count: int, first: int = 0) -> None:
+    subprocess.run(at(record, source, SEND, address(record, target), str(count), str(first)), check=True)
 
 
 def ping(record: Record, source: str, target: str, count: int = 5) -> float:
@@ -134,11 +136,19 @@ class Counter:
 
     def come(self) -> tuple[int, int]:
         """How many different datagrams came since the last call, and how many in all."""
+        different, all, _ = self._told()
+        return different, all
+
+    def overtaken(self) -> tuple[int, int]:
+        """How many datagrams came since the last call, and how many of them after one that was sent later."""
+        _, all, overtaken = self._told()
+        return all, overtaken
+
+    def _told(self) -> list[int]:
         assert self._process.stdin
         self._process.stdin.write("\n")
         self._process.stdin.flush()
-        different, all = self._line().split()
-        return int(different), int(all)
+        return list(map(int, self._line().split()))
 
     def end(self) -> None:
         self._process.kill()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.__main__ import main
+from engine.history import read
 from engine.specs import REGISTRY as SPECS
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -110,3 +111,18 @@ def test_bad_input_is_3_and_says_what_would_be_right(
     status, _, error = check(file, *options)
     assert status == 3
     assert words in error
+
+
+@pytest.mark.parametrize(
+    "file", sorted(HISTORIES.glob("*/*.held.jsonl")), ids=lambda path: f"{path.parent.name} {path.stem}"
+)
+def test_what_is_exported_is_the_same_history(check: Check, tmp_path: Path, file: Path) -> None:
+    check(str(file), "--spec", "auto", "--export", str(tmp_path / "out.jsonl"))
+    assert read(tmp_path / "out.jsonl").ops == read(file).ops
+
+
+def test_a_history_is_not_exported_over_itself(check: Check, tmp_path: Path) -> None:
+    file = tmp_path / "h.jsonl"
+    file.write_bytes((HISTORIES / "register" / "failed-write.held.jsonl").read_bytes())
+    status, _, error = check(str(file), "--spec", "register", "--export", str(file))
+    assert (status, "--export: is the history itself" in error) == (3, True)

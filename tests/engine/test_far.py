@@ -92,8 +92,8 @@ class Wire:
 def test_a_host_that_lost_its_record_is_not_called_clean(far: FarEnd) -> None:
     lost = Wire(far.ask("heal", id="a1"), {"prepared": "there"})
     never = Wire(far.ask("heal", id="a1"), {})
-    assert Carrier.heal_far(lost, lost).gone is None  # type: ignore[arg-type]
-    assert Carrier.heal_far(never, never).gone is True  # type: ignore[arg-type]
+    assert Carrier.heal_far(lost, lost).gone is None
+    assert Carrier.heal_far(never, never).gone is True
 
 
 def test_what_is_its_to_start_is_started_once_and_ended(far: FarEnd) -> None:

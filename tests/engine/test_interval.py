@@ -43,3 +43,9 @@ def test_a_latency_is_in_the_bucket_that_ends_above_it() -> None:
 def test_the_last_lag_before_the_end_counts() -> None:
     lines = [{"time": t, "node": "n2", "lag": lag} for t, lag in ((1, 7), (2, 5), (9, 1))]
     assert interval.lags(lines, 9) == {"n2": 5}
+
+
+def test_good_answers_are_counted_by_the_server_that_gave_them() -> None:
+    good = np.array([(0, 1, 0, 0, 0, by) for by in (2, 3, 2, 0, 2)], DTYPE)
+    assert interval.answered(good, ["", "connection refused", "n1", "n2"]) == {"n1": 3, "n2": 1}
+    assert interval.answered(good[:0], [""]) == {}

@@ -51,8 +51,12 @@ DENY_ALL = {"podSelector": {}, "policyTypes": ["Ingress"]}
 
 
 def test_a_pod_is_found_by_name_selector_and_workload(cluster: Cluster, params: dict[str, Any]) -> None:
-    ways = [{"pod": "db-1"}, {"selector": "app=db", "index": 1}, {"workload": "statefulset/db", "index": 1}]
-    found = [Kubernetes(**params, **way).victim(NODE) for way in ways]  # type: ignore[arg-type]
+    ways: list[dict[str, Any]] = [
+        {"pod": "db-1"},
+        {"selector": "app=db", "index": 1},
+        {"workload": "statefulset/db", "index": 1},
+    ]
+    found = [Kubernetes(**params, **way).victim(NODE) for way in ways]
     assert found == ["pod db-1 in namespace shop"] * 3
     assert Kubernetes(**params).victim(Node("db-1", "127.0.0.1:80")) == found[0], "by the name of the node"
     web = {Kubernetes(workload="deployment/web", index=i, **params).victim(NODE) for i in range(3)}

@@ -11,10 +11,11 @@ import psutil
 import pytest
 
 from engine import undo
-from engine.capabilities import Packets, Shaping
+from engine.capabilities import Filter, Packets, Shaping
 from engine.drivers import REGISTRY, control, having
 from engine.errors import BadInput, Refused, Unreachable
 from engine.faults.kill import Kill
+from engine.faults.partition import Partition
 from engine.lab import labs
 from engine.lab.programs import ETCD
 from engine.lab.records import Record
@@ -123,6 +124,21 @@ def test_a_node_that_is_cut_off_from_its_clients_still_has_its_peers(nodes: tupl
     members = ask(nodes[1], "/v3/cluster/member/list", {})
     assert len(members["members"]) == 3
     heal(driver, captured)
+    until(lambda: reads(nodes[0]))
+
+
+def test_a_single_port_is_cut_by_the_kernel_inside_the_lab(nodes: tuple[Node, ...]) -> None:
+    state, fault = Path(os.environ["CHAOSBOARD_STATE"]), Partition(["n1"], between="peers", ports=["2380"])
+    assert having(nodes[0], Filter)[0] == "kernel"
+    injected = undo.inject(
+        state, undo.prepare(state, "r", "f0", "partition", fault, nodes[0], 60, peers=nodes[1:])
+    )
+    until(lambda: not reads(nodes[0]))
+    assert reached(nodes[0])
+    assert reads(nodes[1])
+    healed = undo.heal(state, injected.id)
+    assert healed
+    assert healed.text == "the kernel has no rule of it any more"
     until(lambda: reads(nodes[0]))
 
 

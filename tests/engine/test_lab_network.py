@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import permutations
 from math import sqrt
 from pathlib import Path
@@ -117,6 +118,38 @@ def test_packets_are_doubled_and_overtake_one_another_but_none_is_lost(record: R
     with counters(record, ["n2"]) as count:
         send(record, "n1", "n2", 200)
         assert count["n2"].come() == (200, 400)
+
+
+def test_as_many_are_overtaken_as_was_asked_also_by_a_switch_that_is_late(record: Record) -> None:
+    disturb(record, {"reorder": 0.3}, "to-node")
+    with counters(record, ["n2"]) as count:
+        with late(record):
+            send(record, "n1", "n2", 150)
+            time.sleep(0.05)  # by so much they are late at least
+        all, overtaken = count["n2"].overtaken()
+    assert all == 150
+    assert abs(overtaken - 150 * 0.3) <= 5 * sqrt(150 * 0.3 * 0.7)
+
+
+def test_a_switch_that_is_late_keeps_the_order_of_what_it_only_delays(record: Record) -> None:
+    disturb(record, {"latency": 0.2}, "to-node")
+    with counters(record, ["n2"]) as count:
+        send(record, "n1", "n2", 50)
+        with late(record):
+            send(record, "n1", "n2", 50, first=50)
+            time.sleep(0.25)  # so that all of them are due before the switch sees them
+        assert count["n2"].overtaken() == (100, 0)
+
+
+@contextmanager
+def late(record: Record) -> Iterator[None]:
+    """The switch does nothing for so long; what is sent waits in the kernel."""
+    switch = psutil.Process(_switch(record))
+    switch.suspend()
+    try:
+        yield
+    finally:
+        switch.resume()
 
 
 def test_a_changed_packet_is_dropped_by_its_receiver(record: Record) -> None:

@@ -1,9 +1,11 @@
 """Each further system of the lab, whole and real: it forms, loses a node to our kill fault, and is whole again."""
 
+import asyncio
 import os
 import shutil
 import subprocess
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +27,9 @@ from engine.lab.systems.mariadb import Mariadb
 from engine.lab.systems.nats import Nats
 from engine.lab.systems.rabbitmq import Rabbitmq
 from engine.lab.systems.zookeeper import Zookeeper
-from engine.target import Target
+from engine.probes import Reading
+from engine.probes.http import Http as Probe
+from engine.target import Node, Target
 from tests.waiting import until
 
 pytestmark = pytest.mark.systems
@@ -97,6 +101,27 @@ def served_by(balancer: Server) -> set[str]:
     with httpx.Client(base_url=f"http://{balancer.address}", trust_env=False) as client:
         answers = [client.get(f"/kv/{number}") for number in range(60)]
     return {answer.headers.get("X-Served-By", "") for answer in answers}
+
+
+@pytest.mark.parametrize("balancer", list(BALANCERS))
+def test_the_probe_of_a_balanced_service_tells_who_answered(balancer: str) -> None:
+    need([BALANCERS[balancer]] if not BALANCERS[balancer].find() else [])
+    with up(Http(balancer=balancer)) as cluster:
+        service = Target.from_dict(cluster.document())
+        readings = asyncio.run(looks(Probe(), service.nodes[0], 30))
+        assert all(reading.ok for reading in readings)
+        told = Counter(reading.by for reading in readings)
+        assert told.keys() == {"n1", "n2", "n3"}
+        assert min(told.values()) >= 8  # others ask as well: the one who waits until it is ready
+        assert {r.by for r in asyncio.run(looks(Probe(served_by=""), service.nodes[0], 3))} == {""}
+
+
+async def looks(probe: Probe, node: Node, count: int) -> list[Reading]:
+    session = probe.session(node)
+    try:
+        return [await session.look() for _ in range(count)]
+    finally:
+        await session.close()
 
 
 @pytest.mark.parametrize("balancer", list(BALANCERS))

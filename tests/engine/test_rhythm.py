@@ -39,6 +39,8 @@ def test_moments_fall_within_the_time_in_order_and_apart() -> None:
         (Moments, "3 of 5s", "do not fit into 10s"),
     ],
 )
-def test_what_is_no_rhythm_is_answered_with_what_would_be(cls: type, text: str, told: str) -> None:
+def test_what_is_no_rhythm_is_answered_with_what_would_be(
+    cls: type[Pulse] | type[Moments], text: str, told: str
+) -> None:
     with pytest.raises(ValueError, match=told):
-        cls.read(text, 10.0)  # type: ignore[attr-defined]
+        cls.read(text, 10.0)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from engine import judge, runner, state, undo
+from engine import concluding, judge, runner, state, undo
 from engine.drivers.memory import Memory
 from engine.errors import BadInput, EngineError, Refused
 from engine.events import Event, read
@@ -192,7 +192,7 @@ def test_a_run_whose_process_was_killed_is_healed_and_judged(folder: Path) -> No
     until(lambda: not undo.records(folder))
     (directory,) = (folder / "runs").iterdir()
     heard = Heard()
-    result = runner.conclude(
+    result = concluding.conclude(
         directory, folder, directory.name, ending="aborted", reason="the worker died", emit=heard, after=3
     )
     assert (result["ending"], result["clean"], result["verdict"]) == ("aborted", True, "unknown")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from engine.checkers import REGISTRY
+from engine.checkers import REGISTRY, Checker
 from engine.checkers._graph import Graph, cycles
 from engine.checkers._isolation import FORBIDS
 from engine.columns import column
@@ -32,11 +32,15 @@ def serial(name: str, history: History, strict: bool) -> bool:
     return every_order(spec, found) is not None
 
 
+def checker(name: str, **params: Any) -> Checker:
+    return REGISTRY.get(name)(**params)
+
+
 def agrees(name: str, history: History) -> None:
     if not any(op.outcome is OK for op in history.ops):
         return
     for level in ("serializable", "strict-serializable"):
-        found = REGISTRY.get(name)(level=level, certify=True).check(history)  # type: ignore[call-arg]
+        found = checker(name, level=level, certify=True).check(history)
         if found.verdict is not Verdict.UNKNOWN or "more than once" not in found.headline:
             expected = serial(name, history, level.startswith("strict"))
             assert found.verdict is (Verdict.HELD if expected else Verdict.VIOLATED), found
@@ -94,7 +98,7 @@ ANOMALIES = {
 def test_each_anomaly_has_its_name_and_rules_out_its_levels(kind: str, given: Any) -> None:
     history = txns(*given)
     for level, forbidden in FORBIDS.items():
-        found = REGISTRY.get("list-append")(level=level).check(history)  # type: ignore[call-arg]
+        found = checker("list-append", level=level).check(history)
         kinds = [finding["kind"] for finding in found.findings]
         assert (kind in kinds) == (kind in forbidden), level
         assert (found.verdict is Verdict.VIOLATED) == bool(kinds)
@@ -102,7 +106,7 @@ def test_each_anomaly_has_its_name_and_rules_out_its_levels(kind: str, given: An
 
 
 def test_write_skew_is_allowed_by_snapshot_isolation_and_told() -> None:
-    found = REGISTRY.get("list-append")(level="snapshot-isolation").check(txns(*ANOMALIES["G2"]))  # type: ignore[call-arg]
+    found = checker("list-append", level="snapshot-isolation").check(txns(*ANOMALIES["G2"]))
     assert found.verdict is Verdict.HELD
     assert "seen besides: G2" in found.headline
 
@@ -123,7 +127,7 @@ def test_a_stale_read_breaks_strict_serializability_only() -> None:
     later = Op(5, 5, "txn", [look("x")], None, 40, 50, OK, [look("x", 1)])
     history = History([write, read, later])
     assert REGISTRY.get("list-append")().check(history).verdict is Verdict.HELD
-    found = REGISTRY.get("list-append")(level="strict-serializable").check(history)  # type: ignore[call-arg]
+    found = checker("list-append", level="strict-serializable").check(history)
     assert [finding["kind"] for finding in found.findings] == ["G-single in real time"]
     assert "T0 ends before T1 begins" in found.findings[0]["why"]
 

@@ -1,4 +1,4 @@
-"""A run page goes on without a gap when the web server, Redis and the page itself were gone meanwhile."""
+"""A run page goes on without a gap when its socket, the web server, Redis or the page itself was gone meanwhile."""
 
 import os
 import signal
@@ -31,6 +31,10 @@ DRAWN = """() => ({
 })"""
 KEEP_TOLD = """
 window.told = []
+window.sockets = []
+window.WebSocket = class extends window.WebSocket {
+  constructor(...address) { super(...address); window.sockets.push(this) }
+}
 document.addEventListener('DOMContentLoaded', () => {
   const place = document.getElementById('connection')
   if (place) new MutationObserver(() => window.told.push(place.textContent)).observe(place, { childList: true })
@@ -42,6 +46,16 @@ def drawn(page: Page) -> dict[str, Any]:
     """Every point of every trace, and every line of the log."""
     found: dict[str, Any] = page.evaluate(DRAWN)
     return found
+
+
+def opened(page: Page, board: Board, address: str) -> Page:
+    """Somebody else's page, in which every chart is in sight, and so drawn."""
+    browser = page.context.browser
+    assert browser
+    another = browser.new_page(viewport={"width": 1440, "height": 2400})
+    log_in(another, board)
+    another.goto(address)
+    return another
 
 
 def told_of(page: Page) -> str:
@@ -70,8 +84,15 @@ def test_no_event_is_missed_and_none_comes_twice(board: Board, page: Page) -> No
     page.add_init_script(KEEP_TOLD)
     log_in(page, board)
     run = board.api("POST", f"experiments/{experiment['id']}/start")
-    page.goto(f"{board.url}/runs/{run['id']}/")
+    address = f"{board.url}/runs/{run['id']}/"
+    page.goto(address)
     until(lambda: last_event(page) > 5)
+
+    closed = opened(page, board, address)
+    before = last_event(page)
+    page.evaluate("window.sockets.at(-1).close()")
+    until(lambda: last_event(page) > before)
+    closed.close()
 
     kill(board, "web")
     before = last_event(page)
@@ -80,6 +101,7 @@ def test_no_event_is_missed_and_none_comes_twice(board: Board, page: Page) -> No
     kill(board, "redis")
     before = last_event(page)
     until(lambda: last_event(page) > before)
+    reopened = opened(page, board, address)
 
     expect(page.locator("body")).to_have_attribute("data-connection", "over", timeout=60_000)
     stored = board.api("GET", f"runs/{run['id']}/events?limit=1000")
@@ -93,18 +115,22 @@ def test_no_event_is_missed_and_none_comes_twice(board: Board, page: Page) -> No
     # the charts are redrawn a few times a second: the last events are drawn a moment after they came
     expect(page.locator("#charts")).to_have_attribute("data-drawn", str(len(events)))
     assert "the page was away for" in told_of(page)
-    lived = drawn(page)
+    expect(reopened.locator("#charts")).to_have_attribute("data-drawn", str(len(events)))
+    lived, later = drawn(page), drawn(reopened)
     page.reload()
     expect(page.locator("#charts")).to_have_attribute("data-drawn", str(len(events)))
     fresh = drawn(page)
-    assert lived["log"] == fresh["log"]
-    assert (
-        lived["traces"].keys()
-        == fresh["traces"].keys()
-        >= {"chart-availability", "chart-latency", "chart-heat"}
-    )
+    assert fresh["traces"].keys() >= {"chart-availability", "chart-latency", "chart-heat"}
+    assert_same(lived, fresh)
+    assert_same(later, fresh)
+
+
+def assert_same(found: dict[str, Any], fresh: dict[str, Any]) -> None:
+    """Point by point."""
+    assert found["log"] == fresh["log"]
+    assert found["traces"].keys() == fresh["traces"].keys()
     for chart, traces in fresh["traces"].items():
-        assert lived["traces"][chart] == traces, chart
+        assert found["traces"][chart] == traces, chart
 
 
 WALL = """

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+import orjson
 from django import template
 from django.utils import timezone
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from engine import catalogue, text
 from engine.parameters import Parameter
@@ -16,6 +17,7 @@ from engine.traffic import told
 
 register = template.Library()
 NOTHING = "–"
+ABSENT = (None, "")  # the second is what a template has for a key that an older board did not store
 
 PILLS = {
     "held": "ok",
@@ -33,7 +35,7 @@ PILLS = {
 @register.filter
 def seconds(value: float | None) -> str:
     """0.13 -> "130 ms", 2.41 -> "2.41 s", 75 -> "1 min 15 s"."""
-    if value is None:
+    if value in ABSENT:
         return NOTHING
     if value < 0:
         return f"−{seconds(-value)}"
@@ -59,7 +61,7 @@ def signed(value: float | None) -> str:
 @register.filter
 def points(value: float | None) -> str:
     """A difference of shares: 0.0123 -> "+1.23 points"."""
-    if value is None:
+    if value in ABSENT:
         return NOTHING
     size = f"{abs(value) * 100:.2f}"
     sign = "" if size == "0.00" else "+" if value > 0 else "−"
@@ -69,7 +71,7 @@ def points(value: float | None) -> str:
 @register.filter
 def moment(value: float | None) -> str:
     """A time since the start of a run: 12.3 -> "0:12.3"."""
-    if value is None:
+    if value in ABSENT:
         return NOTHING
     tenths = round(max(value, 0.0) * 10)
     return f"{tenths // 600}:{tenths // 10 % 60:02d}.{tenths % 10}"
@@ -78,13 +80,13 @@ def moment(value: float | None) -> str:
 @register.filter
 def percent(share: float | None) -> str:
     """0.9604 -> "96.04 %"; 100 % only where nothing is missing."""
-    return NOTHING if share is None else text.share(share)
+    return NOTHING if share in ABSENT else text.share(share)
 
 
 @register.filter
 def count(value: int | None) -> str:
     """14882 -> "14,882"."""
-    return NOTHING if value is None else f"{value:,}"
+    return NOTHING if value in ABSENT else f"{value:,}"
 
 
 @register.filter
@@ -138,6 +140,15 @@ def traffic(fault: Mapping[str, Any]) -> list[str]:
 def as_json(value: Any) -> str:
     """For a data attribute, where the template escapes it."""
     return json.dumps(value, ensure_ascii=False)
+
+
+@register.filter
+def data_script(value: Any, name: str) -> SafeString:
+    """Django's own `json_script` for pages with thousands of intervals: a tenth of the time, and no NaN."""
+    text = orjson.dumps(value).decode()
+    for unsafe, safe in (("<", "\\u003C"), (">", "\\u003E"), ("&", "\\u0026")):
+        text = text.replace(unsafe, safe)
+    return format_html('<script id="{}" type="application/json">{}</script>', name, mark_safe(text))
 
 
 @register.filter

@@ -57,6 +57,13 @@ def test_what_is_wrong_with_the_links_is_said_at_the_map(ada: Client) -> None:
     assert "no node called &#x27;nobody&#x27;" in text
 
 
+def test_single_ports_and_answers_are_said_at_the_map_and_why_they_cannot_be(ada: Client) -> None:
+    factories.target().nodes.update(upstream="127.0.0.1:9")
+    text, _ = shown(ada, nodes="orders-n1", ports="2380", answer="reset")
+    assert "at port 2380, answered by a reset." in text
+    assert "Single ports of orders-n1 are cut" in text
+
+
 def test_a_fault_that_cuts_links_is_one_click_away(ada: Client) -> None:
     factories.target()
     data = {**partition(), "step-0-fault": "kill", "step-0-kill-nodes": "one"}

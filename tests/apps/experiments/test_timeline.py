@@ -36,6 +36,21 @@ def test_the_plan_is_told_in_order_with_what_stops_it_and_what_is_expected(order
     assert words["then"] == "Holds if it recovers within 5 s; no acknowledged write is lost."
 
 
+def test_links_are_told_one_by_one_with_what_is_still_open(orders: Target) -> None:
+    definition = save_experiment(kill_document(), by="ada").current.to_engine()
+    planned = plan(definition, orders.to_engine()).to_dict()
+    cuts = [
+        {"text": "n0 → n1", "by": "kernel rule at n1"},
+        {"text": "clients ↔ n2", "by": "link proxy of n2"},
+    ]
+    planned["steps"][0] |= {"cuts": cuts, "open": "drawn for n0 as the leader"}
+    words = [text for _, text in draw(definition, planned).words]
+    told = (
+        " It cuts n0 → n1 (kernel rule at n1); clients ↔ n2 (link proxy of n2): drawn for n0 as the leader."
+    )
+    assert any(text.endswith(told) for text in words)
+
+
 def test_an_experiment_that_expects_nothing_says_so(orders: Target) -> None:
     assert "unknown" in dict(drawing(orders).words)["then"]
 

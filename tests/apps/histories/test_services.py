@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,14 +17,14 @@ pytestmark = pytest.mark.django_db
 VIOLATED = FOLDER / "register/old-value-again.violated.jsonl"
 
 
-def kept(data: bytes | Path = VIOLATED, filename: str = "h.jsonl", **given: object) -> History:
+def kept(data: bytes | Path = VIOLATED, filename: str = "h.jsonl", **given: Any) -> History:
     return services.keep(
         [data if isinstance(data, bytes) else data.read_bytes()], filename, by="ada", **given
     )
 
 
-def judged(*args: object, **given: object) -> History:
-    history = kept(*args, **given)  # type: ignore[arg-type]
+def judged(*args: Any, **given: Any) -> History:
+    history = kept(*args, **given)
     services.perform(history.pk)
     history.refresh_from_db()
     return history

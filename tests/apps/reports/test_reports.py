@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.template import Context, Template
 from django.template.loader import render_to_string
 
 from apps.reports import exports, pages
+from apps.reports.templatetags import figures
 from apps.runs import services, transitions
 from apps.runs.models import Injection, Run
 from engine.check import own_checker
@@ -66,6 +68,13 @@ def test_a_run_without_a_result_that_left_something_says_what() -> None:
     assert pages.report(run)["clean_text"] == "pause n1: stuck, pid 7 stopped"
 
 
+def test_what_several_faults_say_alike_is_said_once() -> None:
+    run = factories.run(state="done")
+    for node, text in (("n1", "no rule is left"), ("n2", "no rule is left"), ("n3", "gone")):
+        Injection.objects.create(run=run, step="f0", node=node, line=f"cut {node}", state="clean", text=text)
+    assert pages.report(run)["clean_text"] == "cut n1 and cut n2: clean, no rule is left; cut n3: clean, gone"
+
+
 def test_reports_do_not_change_what_is_stored() -> None:
     run = finished()
     pages.report(run)["recovery"]["availability"] = 0
@@ -99,8 +108,20 @@ def test_this_run_is_compared_with_the_median_of_the_earlier_ones() -> None:
 def test_the_page_draws_from_the_stored_events() -> None:
     events = [*factories.notes(1, 1), interval(2, 0.0), interval(3, 1.0)]
     context = pages.context(finished(events=events))
-    assert [e["n"] for e in context["report_data"]["events"]] == [2, 3]
-    assert context["report_data"]["result"] == context["report"]
+    assert [e["n"] for e in context["report_data"]["events"]] == [1, 2, 3]
+    assert context["report_data"]["faults"] == context["report"]["faults"]
+
+
+def test_what_people_noted_and_asked_for_while_it_ran_is_in_the_report() -> None:
+    noted = Event(2, 3.25, "note", {"level": "info", "text": "it hums <b>", "by": "ada"})
+    longer = Event(
+        3, 4.0, "extension", {"what": "f0", "seconds": 4.0, "by": "bob", "text": "kill n1 lasts 4 s longer"}
+    )
+    context = pages.context(finished(events=[*factories.notes(1, 1), noted, longer]))
+    assert [(e["at"], e["data"]["by"]) for e in context["said"]] == [(3.25, "ada"), (4.0, "bob")]
+    shown = render_to_string("reports/_said.html", context)
+    assert "it hums &lt;b&gt;" in shown
+    assert "kill n1 lasts 4 s longer" in shown
 
 
 def test_the_report_page_and_its_json(client, django_user_model) -> None:
@@ -210,3 +231,15 @@ def test_the_first_violation_is_drawn_while_the_run_goes_on(client, django_user_
     assert "Client 3 read 7 at 1.3000 s, although client 1 had already been told that 9 was written" in html
     assert "pause n1" in html
     assert "<html" not in html
+
+
+def test_what_an_older_board_did_not_store_is_shown_as_not_measured() -> None:
+    shown = Template("{% load figures %}{{ a.b|seconds }} {{ a.b|count }} {{ a.b|percent }} {{ a.b|moment }}")
+    assert shown.render(Context({"a": {}})) == "– – – –"
+
+
+def test_the_data_of_a_page_cannot_end_its_script() -> None:
+    told = {"line": "</script><b>&amp;", "bad": float("nan")}
+    shown = figures.data_script(told, "run-data")
+    assert shown.count("<") == 2
+    assert json.loads(shown.partition(">")[2].removesuffix("</script>")) == {**told, "bad": None}
