@@ -12,7 +12,7 @@ from engine.parameters import param
 class Loss(_PacketFault):
     """Loses a share of the connections to the node: they are reset, open ones at once and new ones as they come.
 
-    Where no link proxy is between, and between nodes, it loses a share of the packets.
+    Where no link proxy is between, it loses a share of the packets.
     """
 
     share: float = param(
@@ -21,7 +21,7 @@ class Loss(_PacketFault):
 
     def line(self, nodes: Sequence[str]) -> str:
         if self.between != "clients":
-            return f"lose {units.show(self.share, 'share')} of the packets {self.whose(listed(nodes))}"
+            return f"lose {units.show(self.share, 'share')} of what passes {self.whose(listed(nodes))}"
         return f"lose {units.show(self.share, 'share')} of the connections to {listed(nodes)}"
 
     def how(self) -> dict[str, Any]:
