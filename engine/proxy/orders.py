@@ -82,7 +82,7 @@ class Orders:
 
     def _disturb(self, link: Link, message: dict[str, Any]) -> None:
         """In place of what the mark did before."""
-        found = disturbance.toxics(message["mark"], message["how"], message["until"])
+        found = disturbance.toxics(message["mark"], message["how"], message["until"], link.protocol)
         self._clear(link, message)
         for toxic in found:
             link.add(toxic)
