@@ -5,7 +5,8 @@
     delay, jitter, distribution     each way; uniform, normal or pareto
     cut                             true: nothing passes, nothing is lost
     rate                            bytes a second, each way and for each connection
-    loss                            the share of connections that are reset, open ones and new ones
+    loss                            the share of connections that are reset, open ones and new ones; of datagrams,
+                                    the share that is lost, each way
     corrupt                         the share of pieces in which a bit is flipped
     reset                           after how many seconds connections are reset
     slow_close                      by how much the end of a connection is delayed
@@ -25,7 +26,7 @@ from engine.proxy.toxics import Attributes, Toxic, kind_of
 
 STREAMS = {"both": ("upstream", "downstream"), "to-node": ("upstream",), "from-node": ("downstream",)}
 _REQUESTS = ("http_abort", "http_delay", "grpc_abort")
-_ONCE = ("loss", "reset_peer")  # of the whole connection, whatever the direction
+_ONCE = ("loss", "reset_peer")  # of the whole connection, whatever the direction; of datagrams, each way
 
 # The keys of `how`, the first of which must be there, and the toxic that they make.
 _READERS: dict[tuple[str, ...], tuple[str, Callable[..., Attributes]]] = {
@@ -56,15 +57,15 @@ _READERS: dict[tuple[str, ...], tuple[str, Callable[..., Attributes]]] = {
 }  # fmt: skip
 
 
-def toxics(mark: str, how: Mapping[str, Any], until: float) -> list[Toxic]:
-    """Raises ValueError, TypeError or KeyError where `how` is not understood."""
+def toxics(mark: str, how: Mapping[str, Any], until: float, protocol: str = "tcp") -> list[Toxic]:
+    """For a link of `protocol`. Raises ValueError, TypeError or KeyError where `how` is not understood."""
     asked = {key: value for key, value in how.items() if value is not None and value is not False}
     streams = STREAMS[asked.pop("direction", "both")]
     found = []
     for keys, (type, read) in _READERS.items():
         if keys[0] in asked:
             attributes = read(**{key: asked.pop(key) for key in keys if key in asked})
-            for stream in streams[:1] if type in _ONCE else streams:
+            for stream in streams[:1] if type in _ONCE and protocol == "tcp" else streams:
                 found.append(_toxic(mark, type, stream, attributes, until))
     found += [_toxic(mark, type, "upstream", asked.pop(type), until) for type in _REQUESTS if type in asked]
     if asked:

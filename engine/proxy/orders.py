@@ -86,7 +86,7 @@ class Orders:
 
     def _disturb(self, link: Link, message: dict[str, Any]) -> None:
         """In place of what the mark did before."""
-        found = disturbance.toxics(message["mark"], message["how"], message["until"])
+        found = disturbance.toxics(message["mark"], message["how"], message["until"], link.protocol)
         self._clear(link, message)
         openers = frozenset(message["openers"]) if "openers" in message else None
         if unknown := (openers or frozenset()) - link.members.keys() - {NOBODY}:
