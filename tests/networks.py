@@ -31,7 +31,7 @@ def need_networks() -> None:
 
 @dataclass
 class Space:
-    """A network namespace, kept by a process that sleeps in it."""
+    """A network namespace, kept by a process that waits in it."""
 
     name: str
     address: str
@@ -70,7 +70,13 @@ def run(path: str, *command: str) -> str:
 
 
 def _space(name: str, address: str) -> Space:
-    holder = subprocess.Popen(["unshare", "--net", "sleep", "600"], start_new_session=True)
+    # it reads what nobody writes: so it ends with its maker, however that ends
+    holder = subprocess.Popen(
+        ["unshare", "--net", "cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
     until(lambda: networks.elsewhere(holder.pid))
     return Space(name, address, holder)
 
