@@ -42,7 +42,7 @@ used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(f"{{seconds:.2f}} s ({{word}}), {{used:.2f}} GiB with the making of the history; at most 4 GiB")
 sys.exit(used > 4 or word != "held")
 """
-PATIENCE = 5.0
+PATIENCE = 10.0
 RATES = {"JSON Lines": 400_000, "a column file": 10_000_000}  # operations a second that are read at least
 PEER = "plain Python search"
 

@@ -11,6 +11,8 @@ import pytest
 from apps.histories import services
 from apps.histories.models import History
 from engine.errors import BadInput, Refused
+from engine.recorded import Writer
+from engine.samples import Outcome
 from tests.apps.histories.conftest import FOLDER
 
 pytestmark = pytest.mark.django_db
@@ -37,6 +39,20 @@ def test_what_is_judged_is_what_the_command_says() -> None:
     said = json.loads(subprocess.run(command, capture_output=True, check=False).stdout)
     for name in ("verdict", "headline", "operations", "spec", "findings", "stories", "outcomes", "duration"):
         assert history.result[name] == said[name]
+
+
+def test_the_history_file_of_a_run_is_judged_as_its_lines_are(tmp_path: Path) -> None:
+    path = tmp_path / "history.arrows"
+    writer = Writer(path)
+    for f, value in (("write", 1), ("write", 2), ("read", 1)):
+        invoked, _ = writer.invoke(0, f, None, value if f == "write" else None, 0)
+        writer.end(invoked, 0, Outcome.OK, f, None, value)
+    writer.close()
+    history = judged(path, filename="history.arrows", spec="register")
+    assert (history.state, history.verdict, history.result["operations"]) == ("judged", "violated", 3)
+    torn = judged(path.read_bytes()[:9], filename="history.arrows")
+    assert torn.state == "unreadable"
+    assert "no operation" in torn.error
 
 
 def test_a_line_that_is_no_event_is_named() -> None:
