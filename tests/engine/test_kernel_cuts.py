@@ -24,6 +24,7 @@ from engine.target import Node, Target
 from engine.topology import Topology
 from tests.kernel import ROOT, end_warden, inject
 from tests.networks import Network, Space, entering, need_networks, network, reaches, seen, tables
+from tests.rights import another_user
 from tests.waiting import until
 
 
@@ -143,23 +144,6 @@ def test_it_works_without_root_in_a_user_namespace(tmp_path: Path) -> None:
     assert done.stdout.splitlines() == ["cut [('n1', 'n2')]", "healed ['clean'] []", "left ['', '']"], (
         done.stderr
     )
-
-
-def another_user() -> list[str]:
-    """A command before one that is to run as somebody without rights, who can read this interpreter all the same."""
-    if os.geteuid() != 0:
-        return []
-    python = Path(sys.base_prefix)
-    closed = next((p for p in reversed(python.parents) if not p.stat().st_mode & 0o001), None)
-    lines = ["true"]
-    if closed:
-        lines = [
-            "there=$(mktemp -d)", f"mount --bind {python} $there", f"mount -t tmpfs -o mode=755 none {closed}",
-            f"mkdir -p {python}", f"mount --move $there {python}", "rmdir $there",
-        ]  # fmt: skip
-    become = 'exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"'
-    script = " && ".join([*lines, become])
-    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
 
 
 def test_a_partition_of_etcd_in_namespaces_elects_another_leader(net: Network, tmp_path: Path) -> None:
