@@ -121,7 +121,7 @@ async def _look(probe: Probe, node: Node, timeout: float) -> _Look:
 def _leader(target: Target, looks: list[_Look]) -> str | None:
     names = {look.view.me: node.name for node, look in zip(target.nodes, looks, strict=True) if look.view}
     for node in target.nodes:  # members may know each other by the links before them
-        names |= {address: node.name for address in (node.address, node.upstream) if address not in names}
+        names |= {address: node.name for address in drivers.addresses(node) if address not in names}
     votes = [names[look.view.leader] for look in looks if look.view and look.view.leader in names]
     return max(set(votes), key=votes.count) if votes else None
 

@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from engine.clock import now_ns
+from engine.drivers import addresses
 from engine.errors import EngineError
 from engine.probes import Leads, Probe, View
 from engine.target import Target
@@ -30,8 +31,7 @@ class Watch:
         self._told: list[tuple[str | None, bool, int | None] | None] = [None] * len(self._names)
         self._known: dict[str, str] = {}  # identity -> node name
         for node in target.nodes:
-            for address in (node.address, node.upstream):
-                self._known[address.replace("localhost:", "127.0.0.1:")] = node.name
+            self._known |= dict.fromkeys(addresses(node), node.name)
         self._file = path.open("ab", buffering=0)
         self._lags = path.with_name("lags.jsonl").open("ab", buffering=0)
         self._lag_told = [0] * len(self._names)

@@ -38,6 +38,10 @@ class Driver:
     def release(self, node: Node) -> None:
         """Takes back what `prepare` did."""
 
+    def known_at(self) -> list[str]:
+        """Addresses by which its peers may know the node, beside its own."""
+        return []
+
     def refusal(self, node: Node) -> str:
         """Why the node must not be hurt, or cannot be found; "" where it can be."""
         return ""
@@ -145,6 +149,16 @@ def control(node: Node) -> Driver | None:
     if not node.control:
         return None
     return build(REGISTRY.get(node.control, "driver"), node.control_params, f"driver.{node.control}")
+
+
+def addresses(node: Node) -> list[str]:
+    """All by which members may know `node`: each of them may tell of it by another one."""
+    try:
+        own = control(node)
+    except BadInput:
+        own = None
+    found = [node.address, node.upstream, *(own.known_at() if own else ())]
+    return [address.replace("localhost:", "127.0.0.1:") for address in found if address]
 
 
 def drivers_of(node: Node) -> list[tuple[str, Driver]]:

@@ -49,6 +49,9 @@ class Linked(Process):
     def listens(self) -> list[str]:
         return [listen for listen, _ in self._doors()]
 
+    def known_at(self) -> list[str]:
+        return self.listens()
+
     def members(self, node: Node) -> list[str | int]:
         """How the link proxy is to know its processes, also those that are started in their place."""
         if self.pid_file or self.command:
