@@ -77,8 +77,10 @@ class Link(Driver):
     def cleared(self, node: Node, mark: str) -> ReadBack:
         try:
             marks = proxy.call(state.root(), {"do": "read", "listen": node.address})["marks"]
-        except Unreachable:
+        except proxy.Gone:
             return ReadBack(True, "the proxy is gone, and its disturbances with it")
+        except Unreachable as error:
+            return ReadBack(None, str(error))
         except EngineError:
             return ReadBack(True, "the link is closed, and nothing is left on it")
         if mark in marks:

@@ -126,8 +126,10 @@ class Linked(Process):
         for listen in (*captured["own"], *_theirs(captured)):
             try:
                 answer = proxy.call(state.root(), {"do": "read", "listen": listen})
-            except Unreachable:
+            except proxy.Gone:
                 return ReadBack(True, "the link proxy is gone, and its disturbances with it")
+            except Unreachable as error:
+                return ReadBack(None, str(error))
             except EngineError:
                 continue  # the link is closed, and nothing is left on it
             left += [listen] * (mark in answer["marks"])

@@ -34,6 +34,10 @@ COMES_UP = 20.0  # seconds for the proxy to come up, on a host that has much els
 PATIENCE = 5.0  # seconds for it to answer
 
 
+class Gone(Unreachable):
+    """No proxy runs, and whatever it disturbed has ended with it. One that only hangs is not gone."""
+
+
 def path(folder: Path) -> Path:
     """The socket of the proxy; raises EngineError where the system has no socket of so long a name."""
     found = folder / "proxy.sock"
@@ -46,17 +50,21 @@ def path(folder: Path) -> Path:
 
 
 def call(folder: Path, message: dict[str, Any]) -> dict[str, Any]:
-    """The proxy's answer; raises Unreachable where none runs, EngineError where it says no."""
+    """The proxy's answer; raises Gone where none runs, Unreachable where it is silent, EngineError where it says no."""
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
             link.settimeout(PATIENCE)
             link.connect(str(path(folder)))
             link.sendall(json.dumps(message).encode() + b"\n")
             answer = json.loads(link.makefile().readline() or "null")
+    except (ConnectionError, FileNotFoundError):
+        raise Gone("The link proxy does not run.", "It runs while the board runs.") from None
     except (OSError, ValueError):
         raise Unreachable("The link proxy does not answer.", "It runs while the board runs.") from None
-    if not isinstance(answer, dict) or "error" in answer:
-        raise EngineError(str((answer or {}).get("error", "The link proxy gave no answer.")))
+    if not isinstance(answer, dict):
+        raise Gone("The link proxy ended before it had answered.", "It runs while the board runs.")
+    if "error" in answer:
+        raise EngineError(str(answer["error"]))
     return answer
 
 

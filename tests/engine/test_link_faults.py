@@ -135,6 +135,25 @@ def test_a_one_way_cut_lets_the_other_way_pass(tmp_path: Path, direction: str, a
         assert one.recv(5) == b"hello"
 
 
+def test_a_proxy_that_hangs_is_not_taken_for_one_that_is_gone(
+    folder: Path, upstream: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = Node("one", f"127.0.0.1:{ports.choose(1)[0]}", upstream=f"127.0.0.1:{upstream}")
+    Link().prepare(node)
+    Link().disturb(node, "mark", {"cut": True}, time.time() + 60)
+    [proxy] = (
+        p for p in psutil.process_iter(["cmdline"]) if {"proxy", str(folder)} <= set(p.info["cmdline"] or [])
+    )
+    monkeypatch.setattr("engine.proxy.PATIENCE", 0.3)
+    proxy.suspend()
+    assert Link().cleared(node, "mark").gone is None
+    proxy.resume()
+    assert Link().cleared(node, "mark").gone is False
+    proxy.kill()
+    proxy.wait(5)
+    assert Link().cleared(node, "mark").gone is True
+
+
 def what_is_under_way(one: socket.socket) -> bytes:
     """What still comes, because the kernel had it already, until nothing more does."""
     found = b""
