@@ -108,6 +108,10 @@ def test_the_probe_of_a_balanced_service_tells_who_answered(balancer: str) -> No
     need([BALANCERS[balancer]] if not BALANCERS[balancer].find() else [])
     with up(Http(balancer=balancer)) as cluster:
         service = Target.from_dict(cluster.document())
+        # a balancer leaves out for seconds who was late to come up
+        until(
+            lambda: {r.by for r in asyncio.run(looks(Probe(), service.nodes[0], 6))} == {"n1", "n2", "n3"}, 30
+        )
         readings = asyncio.run(looks(Probe(), service.nodes[0], 30))
         assert all(reading.ok for reading in readings)
         told = Counter(reading.by for reading in readings)

@@ -146,5 +146,5 @@ def test_each_change_of_a_node_s_view_of_the_leader_is_written_once(
     followers = [c for c in changes if c["node"] != first and c["reachable"]]
     assert {c["sees"] for c in followers} - {None} == {followers[-1]["sees"]} != {first}
     for node in {c["node"] for c in followers}:  # a view is written when it changes, and only then
-        views = [(c["sees"], c["reachable"]) for c in leaders(tmp_path) if c["node"] == node]
+        views = [(c["sees"], c["reachable"], c["term"]) for c in leaders(tmp_path) if c["node"] == node]
         assert all(a != b for a, b in pairwise(views))

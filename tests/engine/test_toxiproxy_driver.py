@@ -145,7 +145,7 @@ def test_a_run_delays_and_heals_through_it(
         {
             "name": "the link is cut", "targets": [{"name": "it", "kind": "tcp", "nodes": [node.to_dict()]}],
             "steady_state": [{"probe": "tcp", "every": "50ms", "timeout": "500ms"}],
-            "baseline": "300ms", "faults": [{"at": "0s", "for": "700ms", "latency": {}}],
+            "baseline": "1s", "faults": [{"at": "0s", "for": "700ms", "latency": {}}],
             "recovery": {"timeout": "20s", "stable": "300ms"},
         }
     )  # fmt: skip
