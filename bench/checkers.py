@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -213,7 +214,7 @@ def reading(share: float) -> bool:
         peer = f", peer orjson alone {alone:.2f} s"
         good = True
         for (name, least), file, besides in zip(RATES.items(), (path, recorded), (peer, ""), strict=True):
-            seconds, history = best(lambda file=file: read(file))  # type: ignore[misc]  # bound as it is
+            seconds, history = best(partial(read, file))
             rate = f" ({count / seconds:,.0f} operations a second{besides})"
             good &= told(f"reading {count:,} operations of {name}", seconds, count / least, rate)
             good &= len(history) == count

@@ -137,7 +137,7 @@ def shaped(
     node = target.nodes[0].name
     peers = {other.name for other in target.nodes} - {node}
     others = {"peers": peers, "clients": {CLIENTS}, "all": peers | {CLIENTS}}[between]
-    inject(state, target, replace(fault, nodes=[node], between=between))  # type: ignore[call-arg]
+    inject(state, target, replace(fault, nodes=[node], between=between))  # type: ignore[call-arg]  # each of them has it
     pause = (
         0.0 if isinstance(fault, Reorder) else 0.002
     )  # on a busy machine, those behind would come too late to overtake

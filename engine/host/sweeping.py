@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -44,7 +45,7 @@ class Sweeper:
                         continue
                     idle.add((number, mark))
                     if now - self._seen.setdefault((number, mark), now) >= REST:
-                        networks.inside(place, lambda mark=mark: _remove(mark))  # type: ignore[misc]
+                        networks.inside(place, partial(_remove, mark))
                         removed.append(mark)
         self._seen = {found: at for found, at in self._seen.items() if found in idle}
         return removed
