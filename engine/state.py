@@ -3,12 +3,14 @@
 import fcntl
 import json
 import os
+import shutil
 import time
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from engine.errors import EngineError
+from engine.errors import BadInput, EngineError, Problem, Refused
 
 OWNER = "CHAOSBOARD_OWNER"  # in the environment of every process that chaosboard started
 PART = "CHAOSBOARD_PART"  # in that of its own parts, which are never victims
@@ -98,3 +100,23 @@ def halted(state: Path) -> dict[str, Any] | None:
     """Who halted everything, when and why; or None."""
     found = read(state / "halt")
     return found if isinstance(found, dict) else None
+
+
+def take_in(file: Path, chunks: Iterable[bytes], *, most: int, free: int, remedy: str) -> int:
+    """Writes what somebody uploads to a new file of its owner alone, as it comes; its size in bytes.
+
+    Raises Refused above `most` bytes, or where less than `free` bytes of the disk would be left, for which `remedy`
+    is told; BadInput where there is nothing. What was written by then stays for the caller to drop.
+    """
+    size = 0
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
+        for chunk in chunks:
+            size += len(chunk)
+            if size > most:
+                raise Refused(f"The file is larger than {most / 1e6:,.0f} MB.", "Nothing was stored.")
+            if shutil.disk_usage(file.parent).free < free + len(chunk):
+                raise Refused("There is not enough room on the board's disk.", remedy)
+            out.write(chunk)
+    if not size:
+        raise BadInput([Problem("file", "is empty")])
+    return size

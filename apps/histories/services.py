@@ -22,6 +22,7 @@ from apps.live.publish import reachable
 from engine.checkers import REGISTRY as CHECKERS
 from engine.errors import BadInput, Problem, Refused
 from engine.specs import REGISTRY as SPECS
+from engine.state import take_in
 
 AT_ONCE = 2  # histories that are judged side by side; the other workers are for runs
 AGAIN = timedelta(seconds=10)  # a waiting one is sent again after this
@@ -53,20 +54,10 @@ def keep(chunks: Iterable[bytes], filename: str, by: object = "", **given: Any) 
 
 
 def _write(file: Path, chunks: Iterable[bytes]) -> int:
-    size, limit = 0, settings.CHAOSBOARD_HISTORY_LIMIT
-    with file.open("xb") as out:
-        for chunk in chunks:
-            size += len(chunk)
-            if size > limit:
-                raise Refused(f"The file is larger than {limit / 1e6:,.0f} MB.", "Nothing was stored.")
-            if shutil.disk_usage(file.parent).free < settings.CHAOSBOARD_FREE_DISK + len(chunk):
-                raise Refused(
-                    "There is not enough room on the board's disk.", "Delete histories that are not needed."
-                )
-            out.write(chunk)
-    if not size:
-        raise BadInput([Problem("file", "is empty: it has no operation")])
-    return size
+    return take_in(
+        file, chunks, most=settings.CHAOSBOARD_HISTORY_LIMIT, free=settings.CHAOSBOARD_FREE_DISK,
+        remedy="Delete histories that are not needed.",
+    )  # fmt: skip
 
 
 def _choices(given: dict[str, Any]) -> dict[str, Any]:

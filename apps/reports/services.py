@@ -1,7 +1,5 @@
 """What people can do with a report. Pages and the API call these and nothing else."""
 
-import os
-import shutil
 from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path, PurePath
@@ -13,6 +11,7 @@ from django.utils import timezone
 from apps.reports.models import Attachment, Note, Share
 from apps.runs.models import Run
 from engine.errors import BadInput, Problem, Refused
+from engine.state import take_in
 
 DAYS = (1, 90)  # how long a link may last
 LETTERS = 20_000  # of a note
@@ -81,20 +80,10 @@ def attach(run: Run, chunks: Iterable[bytes], filename: str, by: object) -> Atta
 
 
 def _write(file: Path, chunks: Iterable[bytes]) -> int:
-    size, limit = 0, settings.CHAOSBOARD_ATTACHMENT_LIMIT
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-        for chunk in chunks:
-            size += len(chunk)
-            if size > limit:
-                raise Refused(f"The file is larger than {limit / 1e6:,.0f} MB.", "Nothing was stored.")
-            if shutil.disk_usage(file.parent).free < settings.CHAOSBOARD_FREE_DISK + len(chunk):
-                raise Refused(
-                    "There is not enough room on the board's disk.", "Remove files that are not needed."
-                )
-            out.write(chunk)
-    if not size:
-        raise BadInput([Problem("file", "is empty")])
-    return size
+    return take_in(
+        file, chunks, most=settings.CHAOSBOARD_ATTACHMENT_LIMIT, free=settings.CHAOSBOARD_FREE_DISK,
+        remedy="Remove files that are not needed.",
+    )  # fmt: skip
 
 
 def detach(row: Attachment) -> None:
