@@ -22,7 +22,11 @@ from engine.target import Node
 class _ClockFault(Fault):
     by: float = param(3600.0, unit="duration", help="by how much its clock is wrong", least=0.001)
     direction: str = param("ahead", choices=("ahead", "behind"), help="whether it is ahead or behind")
-    grace: float = param(5.0, unit="duration", help="how long it may take to stop before it is killed")
+    grace: float = param(
+        5.0,
+        unit="duration",
+        help="how long it may take to stop before it is killed; 2s at most when it is healed",
+    )
     back_within: float = param(
         15.0, unit="duration", help="how long it may take to serve again after it was started with that clock"
     )

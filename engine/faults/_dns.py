@@ -29,7 +29,11 @@ class _DnsFault(Fault):
         help="whether the process alone is hit, which is started again for it unless it is in a container, "
         "or all programs of its host",
     )  # fmt: skip
-    grace: float = param(5.0, unit="duration", help="how long it may take to stop before it is killed")
+    grace: float = param(
+        5.0,
+        unit="duration",
+        help="how long it may take to stop before it is killed; 2s at most when it is healed",
+    )
     back_within: float = param(
         15.0, unit="duration", help="how long it may take to serve again after a start"
     )

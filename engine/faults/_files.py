@@ -17,6 +17,7 @@ from engine.errors import EngineError, Refused
 from engine.faults import Fault
 from engine.host.backups import Aside
 from engine.host.directories import check, in_words, writers
+from engine.host.wrapping import SOON
 from engine.parameters import param
 from engine.processes import describe
 from engine.target import Node
@@ -31,7 +32,11 @@ class OnData(Fault):
 
     directory: str = param(help="the node's data directory on its host; {node} in it is the node's name")
     largest: float = param(2 * 2.0**30, unit="size", help="how much it may hold, since all of it is copied")
-    grace: float = param(5.0, unit="duration", help="how long the node may take to stop before it is killed")
+    grace: float = param(
+        5.0,
+        unit="duration",
+        help="how long the node may take to stop before it is killed; 2s at most when it is healed",
+    )
     watch: float = param(
         1.0, unit="duration", help="how long to see whether it stays up after it was started"
     )
@@ -86,7 +91,7 @@ class OnData(Fault):
             return
         why = ""
         try:
-            driver.stop(driver.capture(node), self.grace)
+            driver.stop(driver.capture(node), min(self.grace, SOON))
         except EngineError as error:  # it may just have ended by itself
             why = str(error)
         if driver.running(node, captured).gone:

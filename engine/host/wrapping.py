@@ -25,6 +25,7 @@ from engine.text import listed
 LOOK = 0.05  # seconds between two looks at what is starting
 POLL = 0.01  # seconds between two looks at what is ending
 ENDS = 5.0  # seconds for what was killed to be gone
+SOON = 2.0  # seconds that a healing leaves what it ends: all must be as it was 5 s after the lease
 Carries = Callable[[int], bool]
 
 
@@ -116,7 +117,11 @@ def _trouble(driver: Any, node: Node, captured: Captured, carries: Carries) -> s
 
 
 def end(driver: Any, node: Node, captured: Captured, carries: Carries, grace: float) -> None:
-    """Ends what lives in the surroundings, and starts the node as it was where it does not run. Idempotent."""
+    """Ends what lives in the surroundings, and starts the node as it was where it does not run. Idempotent.
+
+    It is asked to end, and killed after `grace` or SOON, whichever is shorter.
+    """
+    grace = min(grace, SOON)
     if carrying(carries):
         with contextlib.suppress(EngineError):
             now = driver.capture(node)

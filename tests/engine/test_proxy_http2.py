@@ -18,6 +18,11 @@ from tests.proxies import Proxy, running
 from tests.waiting import until
 
 LARGE = [("grpc.max_metadata_size", 1 << 20), ("grpc.absolute_max_metadata_size", 1 << 20)]
+# gRPC's server ends calls as CANCELLED, at random, once more than a thousand of them wait for it.
+PATIENT = [
+    ("grpc.server.max_pending_requests", 1 << 20),
+    ("grpc.server.max_pending_requests_hard_limit", 1 << 20),
+]
 CALL, OTHER = "/shop.Orders/Place", "/shop.Stock/Count"
 
 
@@ -56,7 +61,7 @@ def handler() -> Handler:
 
 @pytest.fixture
 def api(proxy: Proxy, handler: Handler) -> Iterator[httpx.Client]:
-    server = grpc.server(futures.ThreadPoolExecutor(8), handlers=[handler], options=LARGE)
+    server = grpc.server(futures.ThreadPoolExecutor(8), handlers=[handler], options=LARGE + PATIENT)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with httpx.Client(base_url=f"http://{proxy.api}", trust_env=False) as api:
