@@ -20,7 +20,8 @@ from engine.host.sweeping import Sweeper
 from engine.processes import start_part
 
 LOOK = 0.05  # seconds between two looks at the leases
-AGAIN = 5.0  # seconds of rest before a fault that did not heal is tried again
+AGAIN = 0.25  # seconds of rest before a fault that did not heal is tried again; twice as long each time
+REST = 5.0  # seconds that it rests at most
 GLANCE = 0.3  # seconds for which somebody who only looks may seem to hold the lock
 SWEEP = 2.0  # seconds between two looks for rules whose record is lost
 PRUNE = 3600.0  # seconds between two clearings of old records
@@ -77,7 +78,9 @@ def main(state: Path, *, stay: bool = False) -> int:
         halted = bool(found) and files.halted(state) is not None
         for record in found:
             if due(state, record, works, halted):  # side by side: a stuck one must not hold up the others
-                works[record.id] = Work(pool.submit(heal, state, record))
+                before = works.get(record.id)
+                tries = before.tries + 1 if before else 1
+                works[record.id] = Work(pool.submit(heal, state, record), tries)
         if found or stay:
             idle_since = time.monotonic()
         if time.monotonic() - pruned > PRUNE:
@@ -117,9 +120,10 @@ def _take_lock(state: Path, stay: bool, ending: list[int]) -> IO[str] | None:
 
 @dataclass
 class Work:
-    """One healing; `ended` is when it was first seen to be over, in monotonic seconds."""
+    """The `tries`-th healing of a record; `ended` is when it was first seen to be over, in monotonic seconds."""
 
     future: "Future[None]"
+    tries: int = 1
     ended: float | None = None
 
     def rests(self) -> bool:
@@ -127,7 +131,11 @@ class Work:
         if not self.future.done():
             return True
         self.ended = self.ended or time.monotonic()
-        return time.monotonic() - self.ended < AGAIN
+        return time.monotonic() - self.ended < self.rest()
+
+    def rest(self) -> float:
+        """Seconds of rest after it: short at first, for what stood in the way may be gone in a moment."""
+        return min(REST, AGAIN * 2.0 ** min(self.tries - 1, 10))
 
 
 def due(state: Path, record: undo.UndoRecord, works: dict[str, Work], halted: bool) -> bool:

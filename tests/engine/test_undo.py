@@ -161,5 +161,8 @@ def test_a_fault_is_not_healed_again_while_it_is_being_healed_and_rests_after_it
     assert not warden.due(state, record, works, halted=True)
     work.set_result(None)
     assert not warden.due(state, record, works, halted=True)
+    rests = [warden.Work(work, tries).rest() for tries in (1, 2, 3, 10, 100_000)]
+    assert rests[0] < 0.5  # it must still be healed in time
+    assert (rests, rests[-1]) == (sorted(rests), warden.REST)
     monkeypatch.setattr(warden, "AGAIN", 0.0)
     assert warden.due(state, record, works, halted=True)
