@@ -37,7 +37,7 @@ def anchor() -> Anchor:
 def hurry() -> bool:
     """Asks the kernel to run this process, and its children, before others; only root may.
 
-    For what measures: a look that was late only here would be taken for a slow system.
+    For what measures, since a look that was late only here would be taken for a slow system; and for what heals.
     """
     try:
         os.setpriority(os.PRIO_PROCESS, 0, -15)

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import psutil
 
 from engine.errors import Refused, Unreachable
+from engine.host import standing
 from engine.state import OWNER, PART
 
 SIGNALS = {s.name.removeprefix("SIG"): s for s in signal.Signals if s.name not in {"SIGSTOP", "SIGCONT"}}
@@ -267,6 +268,7 @@ def capture(pid: int) -> dict[str, Any]:
     found["program"] = _link(f"/proc/{pid}/exe") or found["argv"][0]
     found["output"] = _regular(f"/proc/{pid}/fd/1")
     found["errors"] = _regular(f"/proc/{pid}/fd/2")
+    found["standing"] = standing.capture(pid)
     return found
 
 
@@ -283,8 +285,9 @@ def _regular(path: str) -> str:
 
 
 def start(how: dict[str, Any]) -> Identity:
-    """Starts what `capture` saw (argv, cwd, environ, uid, gid, output) in a session of its own."""
-    other = {"user": how["uid"], "group": how["gid"]} if how.get("uid") not in (None, os.geteuid()) else {}
+    """Starts what `capture` saw (argv, cwd, environ, uid, gid, output, standing) in a session of its own."""
+    other = (how["uid"], how["gid"]) if how.get("uid") not in (None, os.geteuid()) else (None, None)
+    wanted = how.get("standing", {})
     with (
         open(how.get("output") or os.devnull, "ab") as output,
         open(how.get("errors") or how.get("output") or os.devnull, "ab") as errors,
@@ -299,12 +302,12 @@ def start(how: dict[str, Any]) -> Identity:
                 stdout=output,
                 stderr=errors,
                 start_new_session=True,
-                **other,
+                umask=wanted.get("umask", -1),
+                preexec_fn=standing.assuming(wanted, *other),
             )
-        except OSError as error:
-            raise Unreachable(
-                f"{how['argv'][0]} could not be started: {error.strerror}.", "Start it by hand."
-            ) from None
+        except (OSError, subprocess.SubprocessError) as error:
+            why = error.strerror if isinstance(error, OSError) else f"its user {how['uid']} cannot be assumed"
+            raise Unreachable(f"{how['argv'][0]} could not be started: {why}.", "Start it by hand.") from None
     one = identity(child.pid)
     threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie while we live
     return one

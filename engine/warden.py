@@ -15,6 +15,7 @@ from typing import IO
 
 from engine import state as files
 from engine import undo
+from engine.clock import hurry
 from engine.errors import EngineError
 from engine.host.sweeping import Sweeper
 from engine.processes import start_part
@@ -63,6 +64,7 @@ def main(state: Path, *, stay: bool = False) -> int:
     ending: list[int] = []
     signal.signal(signal.SIGTERM, lambda number, frame: ending.append(number))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the board, which ends the warden last
+    hurry()  # on a busy machine, too, healing comes first; what it starts is given its own priority
     lock = _take_lock(state, stay, ending)
     if lock is None:
         print("A warden watches this state directory already.")

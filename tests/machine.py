@@ -1,7 +1,6 @@
 """Reads the machine itself for what a fault may have left: never chaosboard's records."""
 
 import os
-import resource
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -58,7 +57,8 @@ def _mounts(pid: int | str, state: Path) -> list[str]:
 class Usual:
     """How a server's main process is when nobody hurts it."""
 
-    files: tuple[int, int]
+    limits: tuple[str, ...]
+    priority: int
     groups: frozenset[str]
     preloaded: bool
 
@@ -66,13 +66,17 @@ class Usual:
     def of(cls, pid: int) -> "Usual":
         groups = frozenset(Path(f"/proc/{pid}/cgroup").read_text().splitlines())
         maps = Path(f"/proc/{pid}/maps").read_text()
-        return cls(resource.prlimit(pid, resource.RLIMIT_NOFILE), groups, any(w in maps for w in PRELOADED))
+        limits = tuple(Path(f"/proc/{pid}/limits").read_text().splitlines())
+        priority = os.getpriority(os.PRIO_PROCESS, pid)
+        return cls(limits, priority, groups, any(w in maps for w in PRELOADED))
 
     def changed(self, pid: int) -> list[str]:
         now = Usual.of(pid)
         found = []
-        if now.files != self.files:
-            found.append(f"pid {pid} may open {now.files} files, it could {self.files}")
+        for line in set(now.limits) - set(self.limits):
+            found.append(f"pid {pid} has other limits: {line}")
+        if now.priority != self.priority:
+            found.append(f"pid {pid} runs with priority {now.priority}, it was {self.priority}")
         if now.groups != self.groups:
             found.append(f"pid {pid} is in other control groups: {sorted(now.groups - self.groups)}")
         if now.preloaded != self.preloaded:

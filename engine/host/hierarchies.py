@@ -56,6 +56,12 @@ def place(pid: int, controller: str) -> Path | None:
     return None
 
 
+def places(pid: int) -> list[Path]:
+    """The directories of all groups that `pid` is in, as far as they are to be seen."""
+    found = {c: place(pid, c) for mount in mounted() for c in _controllers(mount)}
+    return sorted({group for group in found.values() if group})
+
+
 def base(group: Path) -> Path:
     """Where a group of ours is made for processes of `group`. Raises Refused where it cannot be."""
     at_the_top = not (group / "cgroup.type").exists()

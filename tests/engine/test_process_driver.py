@@ -1,4 +1,5 @@
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -9,9 +10,11 @@ import psutil
 import pytest
 
 from chaosboard import ports
-from engine import processes
+from engine import processes, undo
 from engine.drivers.process import Process
 from engine.errors import BadInput, Refused, Unreachable
+from engine.faults.descriptors import Descriptors
+from engine.host import cgroups, hierarchies, standing
 from engine.parameters import build
 from engine.processes import identity, status
 from engine.target import Node
@@ -181,3 +184,56 @@ def test_a_pid_file_that_says_more_is_left_to_the_program_that_wrote_it(tmp_path
         processes.write_pid(file, 815)
     assert own.read_text().startswith("4711\n/var/lib/data")
     assert other.read_text() == "815\n" == (tmp_path / "new" / "two.pid").read_text()
+
+
+def test_limits_priority_and_groups_are_those_of_before(napper: Napper) -> None:
+    """The healer has others, and what it starts would inherit those."""
+    pid = napper.pid
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (333, 444))
+    os.setpriority(os.PRIO_PROCESS, pid, 7)
+    os.sched_setaffinity(pid, {0})
+    Path(f"/proc/{pid}/oom_score_adj").write_text("250")
+    driver = Process(pid=pid)
+    captured = driver.capture(napper.node)
+    before = standing.capture(pid)
+    assert before != standing.capture(os.getpid())
+    driver.signal(captured, "KILL")
+    napper.child.wait()
+    driver.start(napper.node, captured)
+    until(lambda: processes.listeners(napper.port))
+    (again,) = processes.listeners(napper.port)
+    assert (again != pid, standing.capture(again)) == (True, before)
+
+
+def test_one_of_another_user_is_back_in_its_groups_with_its_mask() -> None:
+    if why := cgroups.available():
+        assert os.environ.get("CI") != "true", why
+        pytest.skip(why)
+    place = hierarchies.place(os.getpid(), "memory")
+    assert place
+    group = place / f"test-standing-{os.getpid()}"
+    group.mkdir()
+    sleeper = subprocess.Popen(["sleep", "61"])
+    how = processes.capture(sleeper.pid)
+    sleeper.kill()
+    sleeper.wait()
+    wanted = {**how["standing"], "umask": 0o27, "groups": [str(group)], "limits": {"CORE": [0, 0]}}
+    one = processes.start({**how, "cwd": "/", "standing": wanted, "uid": 65534, "gid": 65534})
+    try:
+        found = standing.capture(one["pid"])
+        assert psutil.Process(one["pid"]).uids().real == 65534
+        assert (found["umask"], found["limits"]["CORE"]) == (0o27, [0, 0])
+        assert str(group) in found["groups"]
+    finally:
+        os.kill(one["pid"], signal.SIGKILL)
+        until(lambda: not (group / "cgroup.procs").read_text())
+        group.rmdir()
+
+
+def test_what_a_fault_has_lowered_for_a_while_is_not_taken_for_its_own(napper: Napper, state: Path) -> None:
+    node = Node("one", napper.node.address, control="process", control_params={"pid": napper.pid})
+    before = standing.capture(napper.pid)["limits"]["NOFILE"]
+    record = undo.inject(state, undo.prepare(state, "r", "f0", "descriptors", Descriptors(), node, 60))
+    assert resource.prlimit(napper.pid, resource.RLIMIT_NOFILE)[0] < before[0]
+    assert standing.capture(napper.pid)["limits"]["NOFILE"] == before
+    assert undo.heal(state, record.id).state == "clean"
