@@ -101,7 +101,9 @@ class Torture:
         wrong = self.wrong()
         self.count.rounds += 1
         told = f"{fault} on {victim.name}, {wait:.1f} s, {' and '.join(killed)} killed"
-        self.count.left += [f"{told}: {one}" for one in wrong]
+        for one in wrong:
+            self.count.left.append(one)
+            print(f"      left behind: {one}", flush=True)
         self.judge(run, told, wrong)
         self.mend(wrong)
         return told
@@ -167,21 +169,23 @@ class Torture:
         end = time.monotonic() + 60
         while (now := self.patiently("GET", f"runs/{run}"))["state"] != "done":
             if time.monotonic() > end:
-                self.count.untrue.append(f"{told}: run {run} is still {now['phase']}")
+                self.untrue(f"run {run} is still {now['phase']}")
                 return
             time.sleep(0.2)
         result = self.patiently("GET", f"runs/{run}/result")
         if any(fault["state"] == "unverified" for fault in result.get("faults", ())):
             self.acknowledge(told)  # it is said that nobody knows, which is true
         elif result.get("clean", not wrong) == bool(wrong):
-            self.count.untrue.append(
-                f"{told}: run {run} says clean: {result.get('clean')}, the machine: {wrong}"
-            )
+            self.untrue(f"run {run} says clean: {result.get('clean')}, the machine: {wrong}")
         events = self.patiently("GET", f"runs/{run}/events?limit=1000")["events"]
         self.count.lost += events[-1]["n"] - len(events)
         times = [e["data"]["t"] for e in events if e["kind"] == "interval"]
         width = next((e["data"]["width"] for e in events if e["kind"] == "interval"), 1.0)
         self.count.lost += sum(round((b - a) / width) - 1 for a, b in pairwise(times))
+
+    def untrue(self, text: str) -> None:
+        self.count.untrue.append(text)
+        print(f"      untrue: {text}", flush=True)
 
     def acknowledge(self, told: str) -> None:
         """As a person would who has looked: what was read of the machine is counted by `round`."""
@@ -211,8 +215,6 @@ def main() -> int:
             print(f"{number:>4}  {torture.round()}", flush=True)
     finally:
         torture.close()
-        for line in [*torture.count.left, *torture.count.untrue]:
-            print(f"      {line}")
         print(torture.count)
     return 1 if torture.count.left or torture.count.untrue or torture.count.lost else 0
 
