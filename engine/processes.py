@@ -1,21 +1,18 @@
-"""Processes of this host: which one is meant, whether it may be hurt, and how it is started again."""
+"""Processes of this host: which one is meant, and whether it may be hurt."""
 
 import contextlib
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psutil
 
 from engine.errors import Refused, Unreachable
-from engine.host import standing
-from engine.state import OWNER, PART
+from engine.state import PART
 
 SIGNALS = {s.name.removeprefix("SIG"): s for s in signal.Signals if s.name not in {"SIGSTOP", "SIGCONT"}}
 HOST_LIFELINES = {"sshd", "systemd", "init", "dockerd", "containerd", "dbus-daemon", "systemd-logind"}
@@ -70,6 +67,14 @@ def short(pid: int) -> str:
         return f"pid {pid} ({psutil.Process(pid).name()})"
     except psutil.Error:
         return f"pid {pid}"
+
+
+def link(path: str) -> str:
+    """Where a link of /proc leads; "" where that cannot be seen."""
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""
 
 
 def tree(pid: int) -> list[Identity]:
@@ -152,7 +157,7 @@ def _walk() -> dict[int, set[int]]:
     for pid in psutil.pids():
         with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as files:
             for file in files:
-                if port := ports.get(_link(file.path)):
+                if port := ports.get(link(file.path)):
                     found.setdefault(port, set()).add(pid)
     return found
 
@@ -227,127 +232,6 @@ def own_services() -> list[tuple[str, str, int]]:
         if parts.hostname and port and not parts.hostname.startswith("%2f"):
             found.append((name, parts.hostname, port))
     return found
-
-
-def started_again(how: dict[str, Any], old: Identity) -> Identity | None:
-    """A process that `start` made of `how` after `old`, by somebody who died before he could say so."""
-    for pid in psutil.pids():
-        try:
-            one = identity(pid)
-            # cheap looks first: to read what a process was given can take long where its memory is short
-            if one["started"] <= old["started"] or os.getsid(pid) != pid:  # which no forked worker leads
-                continue
-            process = psutil.Process(pid)
-            if process.cmdline() != how["argv"] or status(one) == "gone":
-                continue
-            if (process.cwd(), process.environ()) == (how["cwd"], how["environ"]):
-                return one
-        except (Unreachable, OSError, psutil.Error):
-            continue
-    return None
-
-
-def capture(pid: int) -> dict[str, Any]:
-    """All that is needed to start the process again as it was; the environment may hold secrets."""
-    try:
-        process = psutil.Process(pid)
-        with process.oneshot():
-            found: dict[str, Any] = {
-                "argv": process.cmdline(),
-                "cwd": process.cwd(),
-                "environ": process.environ(),
-                "uid": process.uids().effective,
-                "gid": process.gids().effective,
-            }
-    except psutil.NoSuchProcess:
-        raise Unreachable(
-            f"There is no process with pid {pid}.", "It may have ended; look it up again."
-        ) from None
-    except psutil.AccessDenied:
-        raise Refused(f"{describe(pid)} belongs to another user.", "Run chaosboard as that user.") from None
-    found["program"] = _link(f"/proc/{pid}/exe") or found["argv"][0]
-    found["output"] = _regular(f"/proc/{pid}/fd/1")
-    found["errors"] = _regular(f"/proc/{pid}/fd/2")
-    found["standing"] = standing.capture(pid)
-    return found
-
-
-def _link(path: str) -> str:
-    try:
-        return os.readlink(path).removesuffix(" (deleted)")
-    except OSError:
-        return ""
-
-
-def _regular(path: str) -> str:
-    found = _link(path)
-    return found if found.startswith("/") and os.path.isfile(found) else ""
-
-
-def start(how: dict[str, Any]) -> Identity:
-    """Starts what `capture` saw (argv, cwd, environ, uid, gid, output, standing) in a session of its own."""
-    other = (how["uid"], how["gid"]) if how.get("uid") not in (None, os.geteuid()) else (None, None)
-    wanted = how.get("standing", {})
-    with (
-        open(how.get("output") or os.devnull, "ab") as output,
-        open(how.get("errors") or how.get("output") or os.devnull, "ab") as errors,
-    ):
-        try:
-            child = subprocess.Popen(
-                how["argv"],
-                executable=executable(how),
-                cwd=how["cwd"],
-                env=how["environ"],
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=errors,
-                start_new_session=True,
-                umask=wanted.get("umask", -1),
-                preexec_fn=standing.assuming(wanted, *other),
-            )
-        except (OSError, subprocess.SubprocessError) as error:
-            why = error.strerror if isinstance(error, OSError) else f"its user {how['uid']} cannot be assumed"
-            raise Unreachable(f"{how['argv'][0]} could not be started: {why}.", "Start it by hand.") from None
-    one = identity(child.pid)
-    threading.Thread(target=child.wait, daemon=True).start()  # so that it leaves no zombie while we live
-    return one
-
-
-def write_pid(file: Path, pid: int) -> None:
-    """In place, so that a kill leaves nothing beside it: whoever reads sees the old pid or the new one.
-
-    A file that holds more than a pid is the program's own, as PostgreSQL's: that one is left to it.
-    """
-    with contextlib.suppress(OSError, UnicodeDecodeError):
-        if len(file.read_text().split()) > 1:
-            return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT, 0o644)
-    try:
-        os.ftruncate(descriptor, os.write(descriptor, f"{pid}\n".encode()))
-    finally:
-        os.close(descriptor)
-
-
-def start_part(command: str, part: str, folder: Path) -> None:
-    """Starts `python -m engine.part COMMAND` on a state directory: it outlives whoever starts it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    environ = {**os.environ, OWNER: str(folder), PART: part}
-    with open(folder / f"{command}.log", "ab") as log:
-        subprocess.Popen(
-            [sys.executable, "-m", "engine.part", command, "--state", str(folder)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True,
-            cwd=Path(__file__).resolve().parents[1],
-        )  # fmt: skip
-
-
-def executable(how: dict[str, Any]) -> str | None:
-    """A script runs by its own name, so that its interpreter is found as before."""
-    program = how.get("program") or ""
-    first = how["argv"][0]
-    if os.path.sep in first or not program:
-        return None
-    return program if os.path.basename(program) == os.path.basename(first) else None
 
 
 def send(one: Identity, which: signal.Signals) -> None:

@@ -18,7 +18,7 @@ from engine import undo
 from engine.clock import hurry
 from engine.errors import EngineError
 from engine.host.sweeping import Sweeper
-from engine.processes import start_part
+from engine.starting import start_part
 
 LOOK = 0.05  # seconds between two looks at the leases
 AGAIN = 0.25  # seconds of rest before a fault that did not heal is tried again; twice as long each time

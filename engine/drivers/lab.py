@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from engine import processes, state, switch
+from engine import processes, starting, state, switch
 from engine.capabilities import Captured, ReadBack
 from engine.drivers.process import Process, _dropping
 from engine.errors import EngineError, Refused, Unreachable
@@ -43,7 +43,7 @@ class Lab(Process):
     def _start(self, captured: Captured, how: dict[str, Any]) -> None:
         """In the namespaces of the node, and not in those of whoever heals it."""
         place = space(self._record(), captured["seat"])
-        first = processes.executable(how) or how["argv"][0]
+        first = starting.executable(how) or how["argv"][0]
         argv = place.command([*_dropping(how), first, *how["argv"][1:]])
         super()._start(captured, {**how, "argv": list(argv), "program": "", "uid": None})
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 
-from engine import processes, state
+from engine import processes, starting, state
 from engine.capabilities import Captured, Limit, ReadBack
 from engine.drivers import Driver
 from engine.errors import EngineError, Refused, Unreachable
@@ -155,7 +155,7 @@ class Process(Driver):
             log.parent.mkdir(parents=True, exist_ok=True)
             log.touch()
             how = {"argv": self.command, "cwd": str(folder), "environ": environ, "output": str(log)}
-            one = processes.start(how)
+            one = starting.start(how)
             state.write_quickly(self._file(), f"{one['pid']}\n")
             return True
 
@@ -183,7 +183,7 @@ class Process(Driver):
         pid = self.find(node)
         if why := processes.refusal(pid) or self._foreign_port(node, pid):
             raise Refused(why)
-        return {"family": processes.tree(pid), "how": processes.capture(pid), "network": networks.home(pid)}
+        return {"family": processes.tree(pid), "how": starting.capture(pid), "network": networks.home(pid)}
 
     def signal(self, captured: Captured, signal: str) -> None:
         """Raises Refused for one that could not be started again where it was; then nothing is done."""
@@ -221,14 +221,14 @@ class Process(Driver):
         if not before:
             self._start(captured, {**how, "environ": kept})
             return
-        argv = [*before, *_dropping(how), processes.executable(how) or how["argv"][0], *how["argv"][1:]]
+        argv = [*before, *_dropping(how), starting.executable(how) or how["argv"][0], *how["argv"][1:]]
         self._start(captured, {**how, "argv": argv, "environ": kept, "program": "", "uid": None})
 
     def _start(self, captured: Captured, how: dict[str, Any]) -> None:
         place = networks.way_back(captured.get("network", 0))
         for one in captured["family"][1:]:
             processes.send(one, signals.SIGKILL)  # orphans would hold its port
-        started = networks.inside(place, lambda: processes.start(how)) if place else processes.start(how)
+        started = networks.inside(place, lambda: starting.start(how)) if place else starting.start(how)
         self._note(captured["family"][0], started)
 
     def _note(self, old: Identity, new: Identity) -> None:
@@ -236,7 +236,7 @@ class Process(Driver):
         if self.pid is not None:
             state.write(state.root() / "started" / f"{self.pid}.json", {"old": old, "new": new})
         elif not self.port and not self.match:
-            processes.write_pid(self._file(), new["pid"])
+            starting.write_pid(self._file(), new["pid"])
 
     def running(self, node: Node, captured: Captured) -> ReadBack:
         if pid := self._runs(node, captured):
@@ -256,7 +256,7 @@ class Process(Driver):
     def _adopted(self, captured: Captured) -> int:
         """The process that somebody started in its place who was killed before he had written it down."""
         old = captured["family"][0]
-        found = processes.started_again(captured["how"], old)
+        found = starting.started_again(captured["how"], old)
         if found is None:
             return 0
         self._note(old, found)

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError, Unreachable
-from engine.processes import start_part
+from engine.starting import start_part
 
 LONGEST = 103  # bytes in the name of a unix socket; Linux allows 107
 COMES_UP = 20.0  # seconds for the proxy to come up, on a host that has much else to do

@@ -15,7 +15,7 @@ import pytest
 import redis
 
 from chaosboard import ports
-from engine import processes, undo
+from engine import processes, starting, undo
 from engine.errors import EngineError, Refused
 from engine.faults.clock_skew import ClockSkew
 from engine.faults.clock_strobe import ClockStrobe
@@ -130,7 +130,7 @@ def leftovers(state: Path) -> list[str]:
 def test_a_valkey_tells_the_wrong_time_and_then_the_right_one(
     state: Path, valkey: Served, direction: str, wrong: float
 ) -> None:
-    before = processes.capture(valkey.pid)
+    before = starting.capture(valkey.pid)
     record = inject(state, "clock-skew", ClockSkew(by=HOUR, direction=direction), valkey.node)
     assert abs(off(valkey) - wrong) < NEAR
     assert preloaded(valkey.pid)
@@ -139,7 +139,7 @@ def test_a_valkey_tells_the_wrong_time_and_then_the_right_one(
     until(lambda: processes.listeners(valkey.port))
     assert abs(off(valkey)) < NEAR
     assert not preloaded(valkey.pid)
-    assert processes.capture(valkey.pid) == before
+    assert starting.capture(valkey.pid) == before
     assert leftovers(state) == []
 
 

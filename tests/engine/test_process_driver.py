@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from chaosboard import ports
-from engine import processes, undo
+from engine import processes, starting, undo
 from engine.drivers.process import Process
 from engine.errors import BadInput, Refused, Unreachable
 from engine.faults.descriptors import Descriptors
@@ -65,7 +65,7 @@ def test_a_process_is_found_by_pid_pid_file_port_and_command_line(napper: Napper
 
 def test_a_killed_process_is_started_again_as_it_was(napper: Napper) -> None:
     driver = Process(pid=napper.pid)
-    before = processes.capture(napper.pid)
+    before = starting.capture(napper.pid)
     captured = driver.capture(napper.node)
     driver.signal(captured, "KILL")
     until(lambda: status(captured["family"][0]) == "gone")
@@ -76,7 +76,7 @@ def test_a_killed_process_is_started_again_as_it_was(napper: Napper) -> None:
 
     until(lambda: processes.listeners(napper.port))
     assert driver.running(napper.node, captured).gone is True
-    after = processes.capture(driver.find(napper.node))
+    after = starting.capture(driver.find(napper.node))
     assert {**after, "environ": None} == {**before, "environ": None}
     assert driver.find(napper.node) != napper.pid
 
@@ -90,7 +90,7 @@ def test_one_that_was_started_by_who_died_before_he_wrote_it_down_is_no_reason_f
     captured = driver.capture(napper.node)
     driver.signal(captured, "KILL")
     until(lambda: status(captured["family"][0]) == "gone")
-    started = processes.start(captured["how"])
+    started = starting.start(captured["how"])
     until(lambda: processes.listeners(napper.port))
 
     driver.start(napper.node, captured)
@@ -181,7 +181,7 @@ def test_a_pid_file_that_says_more_is_left_to_the_program_that_wrote_it(tmp_path
     own.write_text("4711\n/var/lib/data\n1700000000\n5432\n")
     other.write_text("4711\n")
     for file in (own, other, tmp_path / "new" / "two.pid"):
-        processes.write_pid(file, 815)
+        starting.write_pid(file, 815)
     assert own.read_text().startswith("4711\n/var/lib/data")
     assert other.read_text() == "815\n" == (tmp_path / "new" / "two.pid").read_text()
 
@@ -214,11 +214,11 @@ def test_one_of_another_user_is_back_in_its_groups_with_its_mask() -> None:
     group = place / f"test-standing-{os.getpid()}"
     group.mkdir()
     sleeper = subprocess.Popen(["sleep", "61"])
-    how = processes.capture(sleeper.pid)
+    how = starting.capture(sleeper.pid)
     sleeper.kill()
     sleeper.wait()
     wanted = {**how["standing"], "umask": 0o27, "groups": [str(group)], "limits": {"CORE": [0, 0]}}
-    one = processes.start({**how, "cwd": "/", "standing": wanted, "uid": 65534, "gid": 65534})
+    one = starting.start({**how, "cwd": "/", "standing": wanted, "uid": 65534, "gid": 65534})
     try:
         found = standing.capture(one["pid"])
         assert psutil.Process(one["pid"]).uids().real == 65534
