@@ -2,8 +2,9 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+from engine.parameters import param
 from engine.registry import Registry
 from engine.samples import Status
 from engine.target import Node
@@ -63,6 +64,11 @@ class Leads(ABC):
     @abstractmethod
     async def view(self) -> View:
         """Raises WireError where the node does not answer."""
+
+
+def joining() -> Any:
+    """The parameter `nodes` of a probe; see `Probe.joins`."""
+    return param("any", choices=("any", "all"), help="how many nodes must be good for the service to be")
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine.parameters import param
-from engine.probes import GOOD, Leads, Probe, Reading, Session, View, failed
+from engine.probes import GOOD, Leads, Probe, Reading, Session, View, failed, joining
 from engine.target import Node
 from engine.wire import Lost, NotConnected, WireError, reason
 from engine.wire.once import ask
@@ -22,9 +22,7 @@ class CephMon(Probe):
     admin_socket: str = param(
         "", help="the path of its admin socket, {node} for its name; found by the port it listens on if empty"
     )
-    nodes: str = param(
-        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
-    )
+    nodes: str = joining()
     leads: ClassVar[bool] = True
 
     def session(self, node: Node) -> Session:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 from engine.parameters import param
-from engine.probes import GOOD, Probe, Reading, Session, failed
+from engine.probes import GOOD, Probe, Reading, Session, failed, joining
 from engine.target import Node
 from engine.wire import Lost, NotConnected, WireError, reason
 
@@ -25,9 +25,7 @@ class Dns(Probe):
         choices=("answer", "found"),
         help="what is good: any answer, or only one in which it is found",
     )
-    nodes: str = param(
-        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
-    )
+    nodes: str = joining()
 
     def __post_init__(self) -> None:
         if not self.type.isalnum():

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import orjson
 
 from engine.parameters import param
-from engine.probes import GOOD, MARK, Leads, Probe, Reading, Session, View, failed
+from engine.probes import GOOD, MARK, Leads, Probe, Reading, Session, View, failed, joining
 from engine.target import Node
 from engine.wire import Lost, WireError
 from engine.wire.http import Http as Pool
@@ -31,9 +31,7 @@ class Etcd(Probe):
         "status: any answer of the member",
     )
     connections: int = param(64, help="how many connections are kept to one node", least=1, most=1024)
-    nodes: str = param(
-        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
-    )
+    nodes: str = joining()
     leads: ClassVar[bool] = True
 
     @classmethod

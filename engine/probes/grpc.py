@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.parameters import param
-from engine.probes import GOOD, Probe, Reading, Session, failed
+from engine.probes import GOOD, Probe, Reading, Session, failed, joining
 from engine.target import Node
 from engine.wire import Lost, NotConnected
 
@@ -18,9 +18,7 @@ class Grpc(Probe):
     """Asks gRPC's standard health service."""
 
     service: str = param("", help="whose health is asked for; the server as a whole if empty")
-    nodes: str = param(
-        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
-    )
+    nodes: str = joining()
 
     def session(self, node: Node) -> Session:
         name = self.service.encode()

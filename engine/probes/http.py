@@ -1,7 +1,7 @@
 from dataclasses import dataclass
 
 from engine.parameters import param
-from engine.probes import GOOD, Probe, Reading, Session, failed
+from engine.probes import GOOD, Probe, Reading, Session, failed, joining
 from engine.target import Node
 from engine.wire import WireError
 from engine.wire.http import Http as Pool
@@ -23,9 +23,7 @@ class Http(Probe):
         "X-Served-By",
         help="the header by which a balancer's answer tells which server gave it; none if empty",
     )
-    nodes: str = param(
-        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
-    )
+    nodes: str = joining()
 
     def __post_init__(self) -> None:
         if not self.path.startswith("/") or not self.path.isascii() or any(c.isspace() for c in self.path):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.parameters import param
-from engine.probes import GOOD, Probe, Reading, Session
+from engine.probes import GOOD, Probe, Reading, Session, joining
 from engine.samples import Status
 from engine.target import Node
 
@@ -20,9 +20,7 @@ class Mariadb(Probe):
     )
     user: str = param("", help="the account to log in as; $MYSQL_USER or root if empty")
     password: str = param("", help="its password; $MYSQL_PWD if empty")
-    nodes: str = param(
-        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
-    )
+    nodes: str = joining()
 
     @classmethod
     def reach(cls) -> Probe:

@@ -1,8 +1,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from engine.parameters import param
-from engine.probes import GOOD, Probe, Reading, Session
+from engine.probes import GOOD, Probe, Reading, Session, joining
 from engine.samples import Status
 from engine.simulated import wrong
 from engine.target import Node
@@ -15,9 +14,7 @@ PAUSE = 0.002
 class Memory(Probe):
     """Looks at a simulated node: one that is down refuses, one that is paused answers when it runs on."""
 
-    nodes: str = param(
-        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
-    )
+    nodes: str = joining()
 
     def session(self, node: Node) -> Session:
         return _Session(node)

@@ -4,7 +4,7 @@ from typing import ClassVar
 import orjson
 
 from engine.parameters import param
-from engine.probes import GOOD, Leads, Probe, Reading, Session, View, failed
+from engine.probes import GOOD, Leads, Probe, Reading, Session, View, failed, joining
 from engine.target import Node
 from engine.wire import Lost, WireError
 from engine.wire.http import Http as Pool
@@ -27,9 +27,7 @@ class Nats(Probe):
         None, help="the port of its monitoring server; if empty, as far from its own as 8222 is from 4222",
         least=1, most=65535,
     )  # fmt: skip
-    nodes: str = param(
-        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
-    )
+    nodes: str = joining()
     leads: ClassVar[bool] = True
 
     @classmethod

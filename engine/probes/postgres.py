@@ -2,7 +2,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from engine.parameters import param
-from engine.probes import GOOD, MARK, Leads, Probe, Reading, Session, View, failed
+from engine.probes import GOOD, MARK, Leads, Probe, Reading, Session, View, failed, joining
 from engine.target import Node
 from engine.wire import Lost, WireError
 from engine.wire.postgres import Postgres as Client
@@ -37,9 +37,7 @@ class Postgres(Probe):
     password: str = param("", help="its password; $PGPASSWORD or ~/.pgpass if empty")
     database: str = param("", help="the database; $PGDATABASE or postgres if empty")
     connections: int = param(16, help="how many connections are kept to one node", least=1, most=256)
-    nodes: str = param(
-        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
-    )
+    nodes: str = joining()
     leads: ClassVar[bool] = True
 
     @classmethod

@@ -6,7 +6,7 @@ from urllib.parse import quote
 import orjson
 
 from engine.parameters import param
-from engine.probes import GOOD, MARK, Leads, Probe, Reading, Session, View, failed
+from engine.probes import GOOD, MARK, Leads, Probe, Reading, Session, View, failed, joining
 from engine.target import Node
 from engine.wire import Lost, WireError
 from engine.wire.http import Http as Pool
@@ -28,9 +28,7 @@ class Rabbitmq(Probe):
         None, help="the port of the management API; if empty, as far from its own as 15672 is from 5672",
         least=1, most=65535,
     )  # fmt: skip
-    nodes: str = param(
-        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
-    )
+    nodes: str = joining()
     leads: ClassVar[bool] = True
 
     def session(self, node: Node) -> Session:

@@ -2,7 +2,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from engine.parameters import param
-from engine.probes import GOOD, MARK, Leads, Probe, Reading, Session, View, failed
+from engine.probes import GOOD, MARK, Leads, Probe, Reading, Session, View, failed, joining
 from engine.target import Node
 from engine.wire import Lost, WireError
 from engine.wire.redis import Redis as Client
@@ -25,9 +25,7 @@ class Redis(Probe):
         choices=("write", "ping", "role"),
         help=f"write: sets the key {MARK}:probe; ping: any server that answers; role: is it the primary",
     )
-    nodes: str = param(
-        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
-    )
+    nodes: str = joining()
     leads: ClassVar[bool] = True
 
     @classmethod

@@ -1,8 +1,7 @@
 import asyncio
 from dataclasses import dataclass
 
-from engine.parameters import param
-from engine.probes import GOOD, Probe, Reading, Session, failed
+from engine.probes import GOOD, Probe, Reading, Session, failed, joining
 from engine.target import Node
 from engine.wire import NotConnected, reason
 
@@ -11,9 +10,7 @@ from engine.wire import NotConnected, reason
 class Tcp(Probe):
     """Opens a connection and closes it."""
 
-    nodes: str = param(
-        "any", choices=("any", "all"), help="how many nodes must be good for the service to be"
-    )
+    nodes: str = joining()
 
     def session(self, node: Node) -> Session:
         return _Session(node.host, node.port)
