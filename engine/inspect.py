@@ -77,7 +77,10 @@ def glance(target: Target, timeout: float = 2.0) -> list[dict[str, Any]]:
 
 
 def leader(target: Target, timeout: float = 2.0) -> str | None:
-    """The name of the node that most nodes take for the leader; None where nobody leads."""
+    """The name of the node that most nodes take for the leader, of the newest term where as many take another one.
+
+    None where nobody leads.
+    """
     return _leader(target, asyncio.run(_look_at_all(target, timeout)))
 
 
@@ -122,8 +125,11 @@ def _leader(target: Target, looks: list[_Look]) -> str | None:
     names = {look.view.me: node.name for node, look in zip(target.nodes, looks, strict=True) if look.view}
     for node in target.nodes:  # members may know each other by the links before them
         names |= {address: node.name for address in drivers.addresses(node) if address not in names}
-    votes = [names[look.view.leader] for look in looks if look.view and look.view.leader in names]
-    return max(set(votes), key=votes.count) if votes else None
+    votes: dict[str, list[int]] = {}  # the terms in which somebody takes it for the leader
+    for look in looks:
+        if look.view and look.view.leader in names:
+            votes.setdefault(names[look.view.leader], []).append(look.view.term or 0)
+    return max(votes, key=lambda name: (len(votes[name]), max(votes[name])), default=None)
 
 
 def _seen(node: Node, look: _Look, leads: bool | None) -> NodeSeen:
