@@ -131,6 +131,7 @@ class Store(Single):
     name, kind = "store", "redis"
 
     def __init__(self, folder: Path) -> None:
+        self.server = VALKEY.get()  # another one that is installed meanwhile may not read its data
         super().__init__(folder)
         directory = {"directory": str(self.folder)}
         self.faults = {
@@ -140,7 +141,7 @@ class Store(Single):
 
     def command(self) -> list[str]:
         return [
-            VALKEY.get(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
+            self.server, "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder),
             "--appendonly", "yes", "--set-proc-title", "no",
         ]  # fmt: skip
 
