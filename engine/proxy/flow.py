@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from engine.proxy import pipes
+from engine.proxy import arrival, pipes
 from engine.proxy.bulk import Bulk
 from engine.proxy.chain import refit
 from engine.proxy.loop import IN_OR_OVER, OUT, OVER, Loop
@@ -32,8 +32,9 @@ class Flow:
     datagrams = False
     # fmt: off
     __slots__ = (
-        "_backlog", "_closing", "_early", "_receive", "_send", "_sink", "_source_fd", "backlog", "bulk", "chain",
-        "connection", "done", "ended", "held", "loop", "pending", "side", "spared", "stuck", "unread", "version",
+        "_backlog", "_closing", "_early", "_receive", "_send", "_sink", "_source", "_stamped", "backlog", "bulk",
+        "chain", "connection", "done", "ended", "held", "loop", "pending", "side", "spared", "stuck", "unread",
+        "version",
     )
     # fmt: on
 
@@ -42,7 +43,7 @@ class Flow:
     ) -> None:
         self.connection, self.side, self.loop = connection, side, loop
         self._receive, self._send, self._sink = source.recv_into, sink.send, sink
-        self._source_fd = source.fileno()
+        self._source, self._stamped = source, False
         self.version = 0  # of the side's toxics, as this flow knows them
         self.chain: tuple[Stage, ...] = ()
         self.spared: set[Toxic] | None = None  # toxics that the dice kept from this flow
@@ -177,12 +178,13 @@ class Flow:
             if pipe is None:
                 self.unread = True
                 return self.loop.soon(self.resume)
-            self.bulk = Bulk(self, pipe, self._source_fd, self._sink.fileno())
+            self.bulk = Bulk(self, pipe, self._source.fileno(), self._sink.fileno())
         return self.bulk.run()
 
     # Disturbed
 
     def _read_through(self, over: int) -> None:
+        loop = self.loop
         for _ in range(ROUNDS):
             if self.ended:
                 return None
@@ -192,7 +194,7 @@ class Flow:
                     self.side.holding.add(self)
                 return None
             try:
-                size = self._receive(_BUFFER)
+                size, said, _, _ = self._source.recvmsg_into([_BUFFER], arrival.ROOM)
             except BlockingIOError:
                 return None
             except OSError:
@@ -200,18 +202,24 @@ class Flow:
             if not size:
                 return self.finish()
             self.side.received += size
+            awake = loop.now
+            loop.now = arrival.came(said, awake)
             self.chain[0].take(bytes(_VIEW[:size]))
+            loop.now = awake
             if self.connection.closed or (size < SIZE and not over):
                 return None
             if not self.chain:
                 break
         self.unread = True
-        return self.loop.soon(self.resume)
+        return loop.soon(self.resume)
 
     def look(self) -> None:
         """Looks whether the toxics of its side have changed."""
         if self.version != self.side.version and not self.connection.closed:
             refit(self)
+            if self.chain and not self._stamped and not self.connection.closed:
+                self._stamped = True
+                arrival.ask(self._source)
         if self.held and (self.unread or self.pending):
             self.side.holding.add(self)
 
