@@ -9,7 +9,6 @@ import pytest
 from engine.proxy import arrival
 from engine.proxy.arrival import OLDEST, ROOM, came
 
-
 SLACK = OLDEST // 30  # the two clocks are not read at one instant
 
 
@@ -23,16 +22,16 @@ def test_bytes_came_when_they_were_sent_and_not_when_they_were_read() -> None:
     one, other = pair()
     with one, other:
         arrival.ask(other)
-        for _ in range(100):  # a busy machine may be too late to be believed
+        for _ in range(100):  # a busy machine may be too late once
             began = time.monotonic_ns()
             one.send(b"x")
             sent = time.monotonic_ns()
             while time.monotonic_ns() < sent + OLDEST // 3:
                 pass
             _, said, _, _ = other.recvmsg(10, ROOM)
-            if (found := came(said, -1)) != -1:
-                break
-        assert began - SLACK <= found <= sent + SLACK
+            if began - SLACK <= came(said, -1) <= sent + SLACK:
+                return
+    pytest.fail("it never told when they were sent")
 
 
 def test_what_is_not_said_or_cannot_be_is_not_believed() -> None:
