@@ -12,8 +12,10 @@ import threading
 from functools import cache
 from typing import Any
 
+from engine import state
 from engine.errors import EngineError, Refused
 
+_OURS = "chaosboard"
 QUIET = {"noqueue", "pfifo_fast", "fq_codel", "mq", "fq", "pfifo", "noop"}  # what the kernel gives by itself
 ALIAS = 20  # IFLA_IFALIAS
 BURST = 0.01  # seconds of the rate that pass at once
@@ -146,11 +148,17 @@ def _refuse_foreign(ip: Any, name: str, index: int) -> None:
 
 
 def _alias(mark: str) -> str:
-    return f"chaosboard {mark}"
+    return f"{_OURS} {mark} {state.sign(state.root())}"
 
 
-def marks() -> set[str]:
-    """Of the devices of ours that are here."""
+def _owned(alias: str) -> tuple[str, str]:
+    """The mark and the sign of the state directory that an alias tells; "" where it is none of ours."""
+    ours, mark, sign, *_ = [*alias.split(" "), "", "", ""]
+    return (mark, sign) if ours == _OURS else ("", "")
+
+
+def marks(sign: str) -> set[str]:
+    """Of the devices that are here and were made for the state directory with this sign."""
     if not any(name.startswith("cb") for _, name in socket.if_nameindex()):
         return set()  # as nearly everywhere: whoever sweeps looks every few seconds
     from pyroute2 import IPRoute
@@ -158,8 +166,7 @@ def marks() -> set[str]:
     with IPRoute() as ip:
         aliases = [link.get_attr("IFLA_IFALIAS") or "" for link in ip.get_links()]
         names = [link.get_attr("IFLA_IFNAME") for link in ip.get_links()]
-    found = {alias.removeprefix("chaosboard ") for alias in aliases if alias.startswith("chaosboard ")}
-    return {mark for mark in found if device(mark) in names}
+    return {mark for mark, own in map(_owned, aliases) if own == sign and device(mark) in names}
 
 
 def left(mark: str) -> list[str]:
@@ -204,5 +211,5 @@ def _ours(ip: Any, mark: str) -> list[tuple[str, str, int]]:
     return found + [
         (f"the device {names[index]}", "link", index)
         for index, link in links.items()
-        if link.get_attr("IFLA_IFALIAS") == _alias(mark)
+        if _owned(link.get_attr("IFLA_IFALIAS") or "")[0] == mark
     ]
