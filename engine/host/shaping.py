@@ -7,6 +7,7 @@ that nftables keeps ends the shaping too; what is left then does nothing.
 
 import ctypes
 import hashlib
+import importlib.util
 import socket
 import threading
 from functools import cache
@@ -29,12 +30,18 @@ NETEM = {"latency", "jitter", "duplicate", "reorder", "corrupt"}
 
 
 @cache
+def absent() -> bool:
+    """Whether this Python has no pyroute2, as on a host that is reached by ssh: then nothing of it was made here."""
+    return importlib.util.find_spec("pyroute2") is None
+
+
+@cache
 def kinds() -> frozenset[str]:
     """The queueing disciplines that this kernel has, of those that we use: tried in a namespace that is gone after."""
     found: set[str] = set()
 
     def look() -> None:
-        if ctypes.CDLL(None).unshare(_CLONE_NEWNET):
+        if absent() or ctypes.CDLL(None).unshare(_CLONE_NEWNET):
             return
         for kind, options in (("htb", {}), ("netem", {"delay": 1000}), ("tbf", _tbf(1e6))):
             if _has(kind, options):
@@ -70,6 +77,8 @@ def device(mark: str) -> str:
 
 def make(mark: str, how: dict[str, Any]) -> list[str]:
     """Makes what shapes; the names of the devices whose packets are to be sent there. Raises Refused."""
+    if absent():
+        raise Refused("pyroute2 is missing on this host.", "Install it from PyPI, or use the link proxy.")
     from pyroute2 import IPRoute
 
     drop(mark)
@@ -159,7 +168,7 @@ def _owned(alias: str) -> tuple[str, str]:
 
 def marks(sign: str) -> set[str]:
     """Of the devices that are here and were made for the state directory with this sign."""
-    if not any(name.startswith("cb") for _, name in socket.if_nameindex()):
+    if absent() or not any(name.startswith("cb") for _, name in socket.if_nameindex()):
         return set()  # as nearly everywhere: whoever sweeps looks every few seconds
     from pyroute2 import IPRoute
 
@@ -171,6 +180,8 @@ def marks(sign: str) -> set[str]:
 
 def left(mark: str) -> list[str]:
     """What is there of `mark`, in words."""
+    if absent():
+        return []
     from pyroute2 import IPRoute
 
     with IPRoute() as ip:
@@ -179,6 +190,8 @@ def left(mark: str) -> list[str]:
 
 def drop(mark: str) -> None:
     """Removes what is there of `mark`; twice is as good as once."""
+    if absent():
+        return
     from pyroute2 import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
 
