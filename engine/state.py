@@ -1,6 +1,7 @@
 """The state directory: undo records, leases, the halt and the files of runs; and atomic files in it."""
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -20,6 +21,11 @@ MARK = "CHAOSBOARD_MARK"  # in that of processes which do the harm of a fault: t
 def root() -> Path:
     """$CHAOSBOARD_STATE, or `var` in the current directory."""
     return Path(os.environ.get("CHAOSBOARD_STATE") or "var").absolute()
+
+
+def sign(root: Path) -> str:
+    """By which a state directory is known in what it leaves on the machine where its path would be too long."""
+    return hashlib.sha256(os.fsencode(os.path.realpath(root))).hexdigest()[:12]
 
 
 def write(path: Path, data: Any) -> None:

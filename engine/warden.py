@@ -72,7 +72,7 @@ def main(state: Path, *, stay: bool = False) -> int:
     say(f"watching {state}")
     idle_since, works = time.monotonic(), dict[str, Work]()
     pruned = -PRUNE
-    sweeper, swept, sweeping = Sweeper(lambda mark: undo.known(state, mark)), -SWEEP, None
+    sweeper, swept, sweeping = Sweeper(files.sign(state), lambda mark: undo.known(state, mark)), -SWEEP, None
     pool = ThreadPoolExecutor(max_workers=undo.AT_ONCE, thread_name_prefix="heal")
     while not ending:
         found = undo.records(state)

@@ -31,15 +31,11 @@ def need_networks() -> None:
 
 @dataclass
 class Space:
-    """A network namespace, kept by a process that waits in it."""
+    """A network namespace, and a path by which it is entered."""
 
     name: str
     address: str
-    holder: "subprocess.Popen[bytes]"
-
-    @property
-    def path(self) -> str:
-        return f"/proc/{self.holder.pid}/ns/net"
+    path: str
 
     def ip(self, *arguments: str) -> None:
         run(self.path, "ip", *arguments)
@@ -51,6 +47,7 @@ class Network:
 
     hub: Space
     spaces: list[Space]
+    holders: list["subprocess.Popen[bytes]"] = field(default_factory=list)  # a process waits in each of them
     started: list["subprocess.Popen[bytes]"] = field(default_factory=list)
 
     def start(self, space: Space, *command: str, **options: Any) -> "subprocess.Popen[bytes]":
@@ -69,8 +66,8 @@ def run(path: str, *command: str) -> str:
     return subprocess.run(entering(path, *command), check=True, capture_output=True, text=True).stdout
 
 
-def _space(name: str, address: str) -> Space:
-    # it reads what nobody writes: so it ends with its maker, however that ends
+def _holder() -> "subprocess.Popen[bytes]":
+    """One that reads what nobody writes: so it ends with its maker, however that ends."""
     holder = subprocess.Popen(
         ["unshare", "--net", "cat"],
         stdin=subprocess.PIPE,
@@ -78,32 +75,41 @@ def _space(name: str, address: str) -> Space:
         start_new_session=True,
     )
     until(lambda: networks.elsewhere(holder.pid))
-    return Space(name, address, holder)
+    return holder
+
+
+def space_of(name: str, address: str, pid: int) -> Space:
+    """That of a process."""
+    return Space(name, address, f"/proc/{pid}/ns/net")
 
 
 @contextlib.contextmanager
 def network(nodes: int) -> Iterator[Network]:
-    made: list[Space] = []
+    holders: list[subprocess.Popen[bytes]] = []
     try:
-        made.append(_space("hub", HUB))
-        hub = made[0]
+        holders.append(_holder())
+        hub = space_of("hub", HUB, holders[0].pid)
         hub.ip("link", "set", "lo", "up")
         hub.ip("link", "add", "br0", "type", "bridge")
         hub.ip("addr", "add", f"{HUB}/24", "dev", "br0")
         hub.ip("link", "set", "br0", "up")
+        found = Network(hub, [], holders)
         for i in range(1, nodes + 1):
-            made.append(_space(f"n{i}", f"10.77.0.{i}"))
-            _join(hub, made[-1])
-        found = Network(hub, made[1:])
-        yield found
-        for one in found.started:
-            _end(one)
+            holders.append(_holder())
+            found.spaces.append(space_of(f"n{i}", f"10.77.0.{i}", holders[-1].pid))
+            join(hub, found.spaces[-1], holders[-1].pid)
+        try:
+            yield found
+        finally:
+            for one in found.started:
+                _end(one)
     finally:
-        for space in made:
-            _end(space.holder)
+        for holder in holders:
+            _end(holder)
 
 
-def _join(hub: Space, space: Space) -> None:
+def join(hub: Space, space: Space, pid: int) -> None:
+    """Lays a cable from the hub to the namespace, in which `pid` is."""
     hub.ip(
         "link",
         "add",
@@ -114,7 +120,7 @@ def _join(hub: Space, space: Space) -> None:
         "name",
         "eth0",
         "netns",
-        str(space.holder.pid),
+        str(pid),
     )
     hub.ip("link", "set", f"to-{space.name}", "master", "br0", "up")
     space.ip("addr", "add", f"{space.address}/24", "dev", "eth0")

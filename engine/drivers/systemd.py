@@ -13,6 +13,7 @@ from engine import processes
 from engine.capabilities import Captured, Limit, ReadBack
 from engine.drivers import Driver, _systemctl
 from engine.errors import EngineError, Refused, Unreachable
+from engine.host import networks
 from engine.parameters import param
 from engine.processes import Identity, identity, status
 from engine.target import Node, split_address
@@ -199,6 +200,8 @@ def _at_run_time(found: dict[str, str]) -> list[str]:
 
 def _foreign_port(node: Node, unit: str, pids: list[int]) -> str:
     """Why the unit is not the node: another process holds the port of its address."""
+    if pids and networks.elsewhere(pids[0]):
+        return ""  # its addresses and ports are those of another network
     host, port = split_address(node.own_address)
     if not processes.is_local(host):
         return f"{node.name} is at {host}, which is not this host; its unit cannot be controlled from here."

@@ -1,12 +1,15 @@
 """nftables, by libnftables: an order takes a third of a millisecond, where the program nft takes three.
 
-One table of ours for each disturbance, `chaosboard_<mark>`, with a comment that says so: it is made whole and
-deleted whole, and a table of that name with another comment, or none, is somebody else's.
+One table of ours for each disturbance, `chaosboard_<mark>`, with a comment that says so, and the sign of the state
+directory that it was made for: it is made whole and deleted whole, and a table of that name with another comment,
+or none, is somebody else's.
 """
 
 import ctypes
 import ctypes.util
+import re
 
+from engine import state
 from engine.errors import EngineError, Refused
 
 _GONE = "No such file or directory"
@@ -60,7 +63,7 @@ def table_of(mark: str) -> str:
 
 
 def comment(mark: str) -> str:
-    return f"{_OURS} {mark}"
+    return f"{_OURS} {mark} {state.sign(state.root())}"
 
 
 FAMILIES = ("inet", "netdev")
@@ -79,7 +82,14 @@ def read(mark: str) -> list[str]:
 
 
 def is_ours(found: str, mark: str) -> bool:
-    return f'comment "{comment(mark)}"' in (line.strip() for line in found.splitlines()[:3])
+    return owner(found, mark) is not None
+
+
+def owner(found: str, mark: str) -> str | None:
+    """The sign of the state directory for which the table was made; None where chaosboard did not make it."""
+    head = "\n".join(found.splitlines()[:3])
+    comment = re.search(rf'^\s*comment "{_OURS} {re.escape(mark)}(?: (\w+))?"$', head, re.MULTILINE)
+    return (comment[1] or "") if comment else None
 
 
 def make(mark: str, bodies: dict[str, str]) -> None:

@@ -7,13 +7,16 @@ that nftables keeps ends the shaping too; what is left then does nothing.
 
 import ctypes
 import hashlib
+import importlib.util
 import socket
 import threading
 from functools import cache
 from typing import Any
 
+from engine import state
 from engine.errors import EngineError, Refused
 
+_OURS = "chaosboard"
 QUIET = {"noqueue", "pfifo_fast", "fq_codel", "mq", "fq", "pfifo", "noop"}  # what the kernel gives by itself
 ALIAS = 20  # IFLA_IFALIAS
 BURST = 0.01  # seconds of the rate that pass at once
@@ -27,12 +30,18 @@ NETEM = {"latency", "jitter", "duplicate", "reorder", "corrupt"}
 
 
 @cache
+def absent() -> bool:
+    """Whether this Python has no pyroute2, as on a host that is reached by ssh: then nothing of it was made here."""
+    return importlib.util.find_spec("pyroute2") is None
+
+
+@cache
 def kinds() -> frozenset[str]:
     """The queueing disciplines that this kernel has, of those that we use: tried in a namespace that is gone after."""
     found: set[str] = set()
 
     def look() -> None:
-        if ctypes.CDLL(None).unshare(_CLONE_NEWNET):
+        if absent() or ctypes.CDLL(None).unshare(_CLONE_NEWNET):
             return
         for kind, options in (("htb", {}), ("netem", {"delay": 1000}), ("tbf", _tbf(1e6))):
             if _has(kind, options):
@@ -68,6 +77,8 @@ def device(mark: str) -> str:
 
 def make(mark: str, how: dict[str, Any]) -> list[str]:
     """Makes what shapes; the names of the devices whose packets are to be sent there. Raises Refused."""
+    if absent():
+        raise Refused("pyroute2 is missing on this host.", "Install it from PyPI, or use the link proxy.")
     from pyroute2 import IPRoute
 
     drop(mark)
@@ -146,24 +157,31 @@ def _refuse_foreign(ip: Any, name: str, index: int) -> None:
 
 
 def _alias(mark: str) -> str:
-    return f"chaosboard {mark}"
+    return f"{_OURS} {mark} {state.sign(state.root())}"
 
 
-def marks() -> set[str]:
-    """Of the devices of ours that are here."""
-    if not any(name.startswith("cb") for _, name in socket.if_nameindex()):
+def _owned(alias: str) -> tuple[str, str]:
+    """The mark and the sign of the state directory that an alias tells; "" where it is none of ours."""
+    ours, mark, sign, *_ = [*alias.split(" "), "", "", ""]
+    return (mark, sign) if ours == _OURS else ("", "")
+
+
+def marks(sign: str) -> set[str]:
+    """Of the devices that are here and were made for the state directory with this sign."""
+    if absent() or not any(name.startswith("cb") for _, name in socket.if_nameindex()):
         return set()  # as nearly everywhere: whoever sweeps looks every few seconds
     from pyroute2 import IPRoute
 
     with IPRoute() as ip:
         aliases = [link.get_attr("IFLA_IFALIAS") or "" for link in ip.get_links()]
         names = [link.get_attr("IFLA_IFNAME") for link in ip.get_links()]
-    found = {alias.removeprefix("chaosboard ") for alias in aliases if alias.startswith("chaosboard ")}
-    return {mark for mark in found if device(mark) in names}
+    return {mark for mark, own in map(_owned, aliases) if own == sign and device(mark) in names}
 
 
 def left(mark: str) -> list[str]:
     """What is there of `mark`, in words."""
+    if absent():
+        return []
     from pyroute2 import IPRoute
 
     with IPRoute() as ip:
@@ -172,6 +190,8 @@ def left(mark: str) -> list[str]:
 
 def drop(mark: str) -> None:
     """Removes what is there of `mark`; twice is as good as once."""
+    if absent():
+        return
     from pyroute2 import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
 
@@ -204,5 +224,5 @@ def _ours(ip: Any, mark: str) -> list[tuple[str, str, int]]:
     return found + [
         (f"the device {names[index]}", "link", index)
         for index, link in links.items()
-        if link.get_attr("IFLA_IFALIAS") == _alias(mark)
+        if _owned(link.get_attr("IFLA_IFALIAS") or "")[0] == mark
     ]

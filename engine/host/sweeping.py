@@ -3,7 +3,8 @@ nothing any more.
 
 A table is removed when its time is over (its set `live` is empty), a device or a queueing discipline when no table
 sends anything to it; both only when that was seen twice, `REST` seconds apart, so that what is just being made is
-left alone. So it does not matter whose they are: what does nothing may go.
+left alone, and only where they carry the sign of this state directory: what was made for another one is for its
+own warden. What is left of a state directory that is gone does nothing, and stays.
 """
 
 import contextlib
@@ -27,8 +28,9 @@ Found = tuple[int, str]  # the number of a network namespace, and a mark in it
 
 @dataclass
 class Sweeper:
-    """`known` says whether there is a record of a mark: whoever has one heals it."""
+    """`sign` is that of the state directory; `known` says whether it has a record of a mark: whoever has one heals it."""
 
+    sign: str
     known: Callable[[str], bool]
     _seen: dict[Found, float] = field(default_factory=dict)
 
@@ -40,7 +42,7 @@ class Sweeper:
         removed = []
         for number, place in _networks().items():
             with contextlib.suppress(EngineError, OSError):  # it may be gone, or not be ours to enter
-                for mark in networks.inside(place, _idle):
+                for mark in networks.inside(place, partial(_idle, self.sign)):
                     if self.known(mark):
                         continue
                     idle.add((number, mark))
@@ -61,15 +63,15 @@ def _networks() -> dict[int, str]:
     return found
 
 
-def _idle() -> set[str]:
-    """The marks of what is here and does nothing."""
+def _idle(sign: str) -> set[str]:
+    """The marks of what is here, is of that state directory and does nothing."""
     there = {mark for _, mark in _TABLE.findall(nft.order("list tables"))}
-    over = {mark for mark in there if all(_over(one, mark) for one in nft.read(mark))}
-    return over | (shaping.marks() - there)
+    over = {mark for mark in there if all(_over(one, mark, sign) for one in nft.read(mark))}
+    return over | (shaping.marks(sign) - there)
 
 
-def _over(table: str, mark: str) -> bool:
-    return nft.is_ours(table, mark) and not _LIVES.search(table)
+def _over(table: str, mark: str, sign: str) -> bool:
+    return nft.owner(table, mark) == sign and not _LIVES.search(table)
 
 
 def _remove(mark: str) -> None:

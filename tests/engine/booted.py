@@ -48,6 +48,7 @@ UNITS = {
     "stubborn.service": "[Service]\nExecStart=/bin/sh -c 'trap \"\" TERM; while :; do sleep 1; done'\n",
     "ssh.service": "[Service]\nExecStart=/bin/sleep 1003\n",
     "idle.service": "[Service]\nExecStart=/bin/sleep 1004\n",
+    "apart.service": "[Service]\nExecStart=/bin/sleep 1005\nPrivateNetwork=yes\n",
     "dbus.socket": "[Unit]\nDefaultDependencies=no\n[Socket]\nListenStream=/run/dbus/system_bus_socket\n",
     "dbus.service": "[Unit]\nRequires=dbus.socket\n[Service]\nType=notify\nExecStart=/usr/bin/dbus-daemon --system "
     "--address=systemd: --nofork --nopidfile --systemd-activation --syslog-only\n",

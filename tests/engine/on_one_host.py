@@ -151,7 +151,7 @@ def swept(state: Path) -> None:
         until(lambda: reached(80, ADDRESSES[0], ADDRESSES[0]), timeout=10)
         print("its time is over")
         until(lambda: tables() == "no table", timeout=30)
-        print("removed")  # by this warden, or that of another state directory of this machine
+        print("removed")
     end_warden(state)
 
 

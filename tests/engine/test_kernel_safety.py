@@ -15,6 +15,7 @@ from engine.drivers.kernel import Kernel
 from engine.errors import Refused
 from engine.faults.partition import Partition
 from engine.host import networks, nft, shaping, sweeping
+from engine.state import sign
 from engine.target import Target
 from tests.kernel import ROOT, SERVE, inject
 from tests.networks import Network, need_networks, reaches, tables
@@ -31,7 +32,7 @@ def test_rules_and_queues_whose_record_is_lost_are_swept_when_their_time_is_over
     for mark, seconds in (("lost", 1.0), ("kept", 1.0), ("lasts", 60.0)):
         kernel.disturb_packets(captured, mark, {"cut": True}, time.time() + seconds)
     networks.inside(space.path, lambda: nft.order("add table inet chaosboard_theirs"))
-    sweeper = sweeping.Sweeper(lambda mark: mark in records)
+    sweeper = sweeping.Sweeper(sign(state), lambda mark: mark in records)
     try:
         until(lambda: sweeper.sweep() == ["lost"], timeout=15)
         left = tables(space)
@@ -45,14 +46,41 @@ def test_rules_and_queues_whose_record_is_lost_are_swept_when_their_time_is_over
 
 
 def test_a_device_of_ours_without_rules_is_swept(
-    net: Network, three: Target, monkeypatch: pytest.MonkeyPatch
+    net: Network, three: Target, state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sweeping, "REST", 0.2)
     space = net.spaces[0]
     networks.inside(space.path, lambda: shaping.make("half", {"rate": 100_000.0}))
-    sweeper = sweeping.Sweeper(lambda mark: False)
+    sweeper = sweeping.Sweeper(sign(state), lambda mark: False)
     until(lambda: sweeper.sweep() == ["half"], timeout=15)
     assert networks.inside(space.path, lambda: shaping.left("half")) == []
+
+
+def test_what_was_made_for_another_state_directory_is_left_to_its_own_warden(
+    net: Network, three: Target, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "REST", 0.0)
+    kernel, devices = Kernel(), {"one": net.spaces[1], "two": net.spaces[2]}
+    for name, space in devices.items():
+        monkeypatch.setenv("CHAOSBOARD_STATE", str(state / name))
+        captured = kernel.capture_packets(three.nodes[0], three.nodes[1:])
+        kernel.disturb_packets(captured, f"rules_{name}", {"cut": True}, time.time() + 0.1)
+        networks.inside(space.path, lambda name=name: shaping.make(f"half_{name}", {"rate": 100_000.0}))
+
+    def left() -> set[str]:
+        rules = {name for name in devices if f"chaosboard_rules_{name}" in tables(net.spaces[0])}
+        return rules | {
+            f"device of {name}"
+            for name, space in devices.items()
+            if networks.inside(space.path, lambda name=name: shaping.left(f"half_{name}"))
+        }
+
+    assert left() == {"one", "two", "device of one", "device of two"}
+    for name, others in (("one", {"two", "device of two"}), ("two", set())):
+        sweeper, swept = sweeping.Sweeper(sign(state / name), lambda mark: False), set[str]()
+        until(lambda: swept.update(sweeper.sweep()) or len(swept) == 2, timeout=15)  # noqa: B023 - called here
+        assert swept == {f"rules_{name}", f"half_{name}"}
+        assert left() == others
 
 
 def test_what_the_board_itself_uses_is_spared_by_address_and_refused_as_a_victim(

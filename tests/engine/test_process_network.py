@@ -99,8 +99,8 @@ def test_where_its_network_went_meanwhile_it_is_started_nowhere(one: Network, st
     node = node_of(one, state)
     killed = pid_of(node)
     hurt(state, node, Kill(), "kill")
-    one.spaces[0].holder.kill()
-    one.spaces[0].holder.wait()
+    one.holders[1].kill()
+    one.holders[1].wait()
     [healed] = undo.heal_all(state)
     assert (healed.state, pid_of(node)) == ("unverified", killed)
     assert "The network in which it ran is gone, and it is not started in another one" in healed.text
