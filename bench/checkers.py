@@ -24,8 +24,7 @@ from engine.checkers.queue import Queue
 from engine.checkers.versions import Versions
 from engine.columns import NONE, Columns
 from engine.history import History, read
-from engine.pairing import INVOKE
-from engine.recorded import MOST, schema
+from engine.recorded import MOST, options, schema
 from engine.replay import steps
 from engine.specs import REGISTRY as SPECS
 from engine.verdict import Judgement, Verdict
@@ -221,35 +220,38 @@ def reading(share: float) -> bool:
     return good
 
 
-def _record(path: Path, c: Columns) -> None:
-    """As engine.recorded.Writer does, all at once."""
+def _record(path: Path, c: Columns, events: int = MOST) -> None:
+    """As engine.recorded.Writer does, all at once: so many events in a batch."""
     import pyarrow as pa
 
-    called = np.repeat(np.array([True, False]), len(c))
+    count = len(c)
     time = np.concatenate([c.invoked, c.completed])
-    order = np.argsort(time, kind="stable")
-    index = np.empty(len(time), np.int64)
-    index[order] = np.arange(len(time))
-    begun = np.concatenate([np.full(len(c), -1), index[: len(c)]])[order]
-    process = np.tile(np.arange(len(c)), 2)[order]
-    value, plain = np.concatenate([c.value, c.result])[order], np.array([v or 0 for v in c.values.values])
+    index = np.empty(2 * count, np.int64)
+    index[np.argsort(time, kind="stable")] = np.arange(2 * count)
+    plain = np.array([v or 0 for v in c.values.values])
 
     def named(codes: Any, table: Any) -> Any:
-        places = pa.array(np.tile(codes, 2)[order] - 1, pa.int32(), mask=np.tile(codes, 2)[order] == 0)
+        places = pa.array(codes - 1, pa.int32(), mask=codes == 0)
         return pa.DictionaryArray.from_arrays(places, pa.array(table.values[1:], pa.utf8()))
 
-    nothing = pa.DictionaryArray.from_arrays(pa.nulls(len(time), pa.int32()), pa.array([], pa.utf8()))
-    arrays = [
-        pa.array(np.arange(len(time))), pa.array(time[order]), pa.nulls(len(time), pa.int64()),
-        pa.array(process), pa.array(np.where(called[order], INVOKE, 0).astype(np.int8)), named(c.f, c.fs),
-        named(c.key, c.keys), pa.array(plain[value], mask=value == NONE), pa.nulls(len(time), pa.utf8()),
-        nothing, nothing, pa.nulls(len(time), pa.int64()), pa.array(begun),
-    ]  # fmt: skip
-    batch = pa.RecordBatch.from_arrays(arrays, schema=schema())
-    options = pa.ipc.IpcWriteOptions(compression="zstd", emit_dictionary_deltas=True)
-    with path.open("wb") as file, pa.ipc.new_stream(file, schema(), options=options) as stream:
-        for start in range(0, len(time), MOST):
-            stream.write_batch(batch.slice(start, MOST))
+    def whole(codes: Any) -> Any:
+        return pa.array(plain[codes], mask=codes == NONE)
+
+    nothing = pa.DictionaryArray.from_arrays(pa.nulls(count, pa.int32()), pa.array([], pa.utf8()))
+    texts = pa.nulls(count, pa.utf8())
+    batch = pa.RecordBatch.from_arrays(
+        [
+            pa.array(index[:count]), pa.array(c.invoked), pa.array(c.invoked), pa.array(c.process),
+            named(c.f, c.fs), named(c.key, c.keys), whole(c.value), texts, pa.array(c.completed),
+            pa.array(index[count:]), pa.array(c.outcome), whole(c.result), texts, nothing, nothing,
+            pa.nulls(count, pa.int64()),
+        ],
+        schema=schema(),
+    )  # fmt: skip
+    order = np.argsort(c.completed, kind="stable")
+    with path.open("wb") as file, pa.ipc.new_stream(file, schema(), options=options()) as stream:
+        for start in range(0, count, events // 2):
+            stream.write_batch(batch.take(pa.array(np.sort(order[start : start + events // 2]))))
 
 
 def _write(path: Path, c: Columns) -> None:
