@@ -10,8 +10,9 @@ from engine.checkers._core import Core, core
 from engine.checkers._live import Registers
 from engine.checkers._needed import in_words, needed
 from engine.checkers._order import order
+from engine.checkers._registers import Words
 from engine.checkers._search import first_failure, search
-from engine.checkers._zones import Words, Zones, zones
+from engine.checkers._zones import Zones, zones
 from engine.checkers.versions import WORDS as VERSIONED
 from engine.checkers.versions import Bools, Versioned
 from engine.columns import Ints
