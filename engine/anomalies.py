@@ -14,6 +14,10 @@ NAMES = {
         "An answer that no order explains",
         "A single copy of the data, changed by one operation at a time, could not have given these answers.",
     ),
+    "not sequentially consistent": Anomaly(
+        "Answers that no order of all clients' operations explains",
+        "Even old answers must come in one order for all; here one client saw things in another order.",
+    ),
     "lost": Anomaly(
         "A write that was acknowledged is lost", "The client was told that it is stored, and it is gone."
     ),

@@ -17,9 +17,10 @@ from engine.columns import NEVER, Ints
 
 Bools = NDArray[np.bool_]
 Nodes = NDArray[np.int32]
-WW, WR, RW, TIME, VIA = range(5)  # VIA leads on from a node that is no transaction
-KINDS = ("ww", "wr", "rw", "real time", "")
+WW, WR, RW, TIME, VIA, PROCESS = range(6)  # VIA leads on from a node that is no transaction
+KINDS = ("ww", "wr", "rw", "real time", "", "process")
 TRIES = 400  # edges from which a cycle of one name is looked for
+TRIED = 8  # of so many edges one
 MOST_OF_A_NAME = 8
 
 
@@ -194,6 +195,12 @@ def cycles(graph: Graph) -> Iterator[Named]:
         yield from _Cycles(*graph.among(label)).all(graph.count)
 
 
+def any_cycle(graph: Graph) -> list[Edge]:
+    """A short one; empty where there is none."""
+    label = components(graph.nodes, *graph.ends())
+    return _Cycles(*graph.among(label)).any(graph.count) if (label >= 0).any() else []
+
+
 class _Cycles:
     """Of the edges inside strongly connected components, with nodes numbered anew."""
 
@@ -202,6 +209,17 @@ class _Cycles:
         self.source: Nodes = both[: len(source)].astype(np.int32)
         self.target: Nodes = both[len(source) :].astype(np.int32)
         self.kind, self.key = kind, key
+
+    def any(self, count: int) -> list[Edge]:
+        """The shortest of those that some of the edges are in."""
+        following = _Following(len(self.names), self.source, self.target)
+        firsts = np.flatnonzero((self.kind != VIA) & (self.names[self.source] < count))[:TRIES:TRIED]
+        ways = [
+            (first, _path(int(self.target[first]), int(self.source[first]), following))
+            for first in firsts.tolist()
+        ]
+        found = [self._edges([first, *way], count) for first, way in ways if way is not None]
+        return min(found, key=len)
 
     def all(self, count: int) -> Iterator[Named]:
         timeless = self.kind != TIME
