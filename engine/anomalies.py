@@ -75,8 +75,12 @@ NAMES = {
         "Read skew (G-single)",
         "A transaction saw one part of the data from before another transaction, and one from after it.",
     ),
-    "G2": Anomaly(
-        "Write skew (G2)",
+    "G-nonadjacent": Anomaly(
+        "Snapshots that do not fit together (G-nonadjacent)",
+        "Each transaction saw a state that could have been there, and no order of those states makes them one.",
+    ),
+    "G2-item": Anomaly(
+        "Write skew (G2-item)",
         "Each transaction decided by what it had read, and did not see what the other was changing.",
     ),
     "lost update": Anomaly(
