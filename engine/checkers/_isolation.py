@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine.checkers import Checker, shown
-from engine.checkers._graph import KINDS, TIME, Edge, Graph, Named, cycles
+from engine.checkers._cycles import Named, cycles
+from engine.checkers._graph import KINDS, TIME, Edge, Graph
 from engine.checkers._transactions import Transactions, transactions
 from engine.collecting import paused
 from engine.columns import NEVER, Ints

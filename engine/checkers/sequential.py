@@ -7,7 +7,8 @@ import numpy as np
 
 from engine.checkers import Checker, shown
 from engine.checkers._core import matters
-from engine.checkers._graph import KINDS, RW, WW, Edge, any_cycle
+from engine.checkers._cycles import any_cycle
+from engine.checkers._graph import KINDS, RW, WW, Edge
 from engine.checkers._interleaving import interleaving
 from engine.checkers._program_order import ProgramOrder
 from engine.checkers._registers import registers

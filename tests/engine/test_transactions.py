@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 
 from engine.checkers import REGISTRY, Checker
-from engine.checkers._graph import Graph, cycles
+from engine.checkers._cycles import cycles
+from engine.checkers._graph import Graph
 from engine.checkers._isolation import FORBIDS
 from engine.columns import column
 from engine.errors import BadInput
