@@ -7,10 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.checkers._graph import RW, TIME, VIA, WR, WW, Bools, Edge, Following, Graph, Nodes, components
-from engine.columns import Ints
+from engine.columns import NEVER, Ints
 
 TRIES = 400  # edges from which a cycle of one name is looked for
-TRIED = 8  # of so many edges one
+TRIED = 4  # edges of which the shortest cycle is told
 MOST_OF_A_NAME = 8
 SEVERAL = ("G-nonadjacent", "G2-item")  # cycles with more than one rw
 
@@ -32,10 +32,12 @@ def cycles(graph: Graph) -> Iterator[Named]:
         yield from _Cycles(*graph.among(label)).all(graph.count)
 
 
-def any_cycle(graph: Graph) -> list[Edge]:
-    """A short one; empty where there is none."""
+def any_cycle(graph: Graph, moment: Ints) -> list[Edge]:
+    """A short one; empty where there is none. `moment` of each transaction: a cycle leads back in time somewhere."""
     label = components(graph.nodes, *graph.ends())
-    return _Cycles(*graph.among(label)).any(graph.count) if (label >= 0).any() else []
+    if not (label >= 0).any():
+        return []
+    return _Cycles(*graph.among(label)).any(graph.count, moment)
 
 
 class _Cycles:
@@ -47,13 +49,17 @@ class _Cycles:
         self.target: Nodes = both[len(source) :].astype(np.int32)
         self.kind, self.key = kind, key
 
-    def any(self, count: int) -> list[Edge]:
-        """The shortest of those that some of the edges are in."""
+    def any(self, count: int, moment: Ints) -> list[Edge]:
+        """The shortest of those that the edges are in which lead furthest back in time."""
+        at = np.full(len(self.names), NEVER, np.int64)
+        known = self.names < count
+        at[known] = moment[self.names[known]]
+        np.minimum.at(at, self.source, np.where(known[self.source], NEVER, at[self.target]))
+        back = np.where(known[self.source], at[self.source] - at[self.target], -NEVER)
         following = Following(len(self.names), self.source, self.target)
-        firsts = np.flatnonzero((self.kind != VIA) & (self.names[self.source] < count))[:TRIES:TRIED]
+        firsts = np.argsort(-back, kind="stable")[:TRIED].tolist()
         ways = [
-            (first, _path(int(self.target[first]), int(self.source[first]), following))
-            for first in firsts.tolist()
+            (first, _path(int(self.target[first]), int(self.source[first]), following)) for first in firsts
         ]
         found = [self._edges([first, *way], count) for first, way in ways if way is not None]
         return min(found, key=len)

@@ -73,7 +73,7 @@ class Sequential(Checker):
             ops = history.at(order.unwritten[:1])
             why = "nobody wrote what it read"
             return _violated({"kind": KIND, "why": why, "operations": [shown(op) for op in ops]})
-        if cycle := any_cycle(order.graph):
+        if cycle := any_cycle(order.graph, history.columns.invoked):
             return _violated(_of_cycle(history, order, cycle))
         if any(order.ordered(hint) for hint in order.guesses()):
             return self._held(history)
