@@ -256,7 +256,9 @@ def _wide(table: _Table) -> Searching:
     """A configuration is a state and which open steps are in the order already: sure ones, pending ones."""
     configurations: dict[_Key, Link] = {(s, 0, 0): None for s in table.starts}
     sure, pending = _Open(), _Open()
-    for i in _events(table):
+    for number, i in enumerate(_events(table)):
+        if not number % SLICE:
+            yield
         if i >= 0:
             (pending if table.maybe[i] else sure).add(i)
             continue

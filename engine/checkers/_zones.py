@@ -144,7 +144,7 @@ class _Judged:
             fresh &= ~needed
             needed |= fresh
         self._impossible_cas(cas[needed[cas]], parent)
-        root, depth = _roots(np.where(needed, parent, -1))
+        root, depth = roots(np.where(needed, parent, -1))
         loops = np.flatnonzero(root < 0)
         self._note(clusters.row[loops], lambda i: self._evidence(loops[[i]], cas[needed[cas]], parent))
         chosen = np.flatnonzero(needed & (root >= 0))
@@ -244,7 +244,7 @@ class _Judged:
                     self.found[key] = self._members(pair)
 
 
-def _roots(parent: Ints) -> tuple[Ints, Ints]:
+def roots(parent: Ints) -> tuple[Ints, Ints]:
     """Of each the end of its line of parents, or -1 where the line is a loop; and how many are between."""
     up, depth = np.where(parent >= 0, parent, np.arange(len(parent))), (parent >= 0).astype(np.int64)
     for _ in range(len(parent).bit_length() + 1):

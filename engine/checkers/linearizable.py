@@ -185,6 +185,9 @@ class _Judging:
         headline = f"one order explains all answers of {count(len(self.c), 'operation')}"
         if self.checker.certify:
             headline += f"; certified by replay for {self.proven:,} of {count(keys, 'key')}"
+        if self.checker.certify and self.proven < keys:
+            headline += f" within {self.checker.timeout:g} s; a longer timeout may prove it"
+            return self.checker._judgement(Verdict.UNKNOWN, headline, [])
         return self.checker._judgement(Verdict.HELD, headline, [])
 
 
