@@ -4,7 +4,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from engine.checkers._search import Found, search
+from engine.checkers._numbered import Found
+from engine.checkers._search import search
 from engine.replay import Step
 from engine.specs import Call, Spec, State
 

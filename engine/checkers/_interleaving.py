@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from engine.checkers._search import Found
+from engine.checkers._numbered import Found
 from engine.replay import Step
 from engine.specs import ILLEGAL, Spec, State
 
