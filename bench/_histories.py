@@ -60,6 +60,30 @@ def register(count: int, keys: int, clients: int = 20, info: float = 0.0, wrong:
     )
 
 
+def lagging(count: int, clients: int = 20, wrong: bool = False) -> Columns:
+    """A hundred keys; odd clients read a copy that lags more and more behind, of which the clock knows nothing.
+
+    Each client does one operation after the other. Where it is wrong, one of them reads an old value again.
+    """
+    rng = np.random.default_rng(count)
+    moments = np.arange(count, dtype=np.int64)
+    client = moments % clients
+    key = rng.integers(1, 101, count)
+    write = (client % 2 == 0) & (rng.random(count) < 0.5)
+    result = np.where(write, moments + 1, _last_written(key, write, moments + 1))
+    if wrong:
+        mine = np.flatnonzero((client == 1) & (key == np.bincount(key[client == 1]).argmax()))
+        result[mine[-1]] = result[mine[0]]
+    late = np.where(client % 2, STEP * moments // 4, 0)  # what they read was there long before
+    start = STEP * moments + late
+    values, names = Table(), Table()
+    values.codes(range(1, count + 1))
+    names.codes([f"k{i}" for i in range(100)])
+    asked, times = np.where(write, moments + 1, NONE), (start, start + STEP // 2)
+    c = _columns(["read", "write"], np.where(write, 2, 1), key, names, asked, result, values, times)
+    return replace(c, process=client[np.argsort(start, kind="stable")])
+
+
 def versions(count: int, keys: int, clients: int = 20, wrong: bool = False) -> Columns:
     """The same with three values again and again, and the version of each answer."""
     c = register(count, keys, clients, wrong=wrong)

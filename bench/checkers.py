@@ -1,4 +1,5 @@
-"""How long a verdict takes: `python -m bench.checkers [SIZE]`, a share of the full sizes (1).
+"""How long a verdict takes: `python -m bench.checkers [SIZE [PART …]]`, a share of the full sizes (1); a
+part is a function below.
 
 Each line ends with PASS or over, by the bound that it names. The peer is the search of Wing, Gong and Lowe
 in plain Python on the same history, for at most PATIENCE seconds. Porcupine, Knossos and Elle come from
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,28 +22,26 @@ from bench import _histories, _plain
 from engine.checkers.linearizable import Linearizable
 from engine.checkers.list_append import ListAppend
 from engine.checkers.queue import Queue
+from engine.checkers.sequential import Sequential
 from engine.checkers.versions import Versions
 from engine.columns import NONE, Columns
 from engine.history import History, read
-from engine.pairing import INVOKE
-from engine.recorded import MOST, schema
+from engine.recorded import MOST, options, schema
 from engine.replay import steps
 from engine.specs import REGISTRY as SPECS
 from engine.verdict import Judgement, Verdict
 
 LARGEST = """
-import resource, sys, time
+import resource, time
 from bench import _histories
 from engine.checkers.linearizable import Linearizable
 from engine.history import History
 columns = _histories.register({count}, 1000)
 start = time.perf_counter()
 word = Linearizable("register").check(History(columns=columns)).verdict.word
-seconds = time.perf_counter() - start
-used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-print(f"{{seconds:.2f}} s ({{word}}), {{used:.2f}} GiB with the making of the history; at most 4 GiB")
-sys.exit(used > 4 or word != "held")
+print(word, time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20)
 """
+MEMORY = 4.0  # GiB that ten million operations may take, with their making
 PATIENCE = 10.0
 RATES = {"JSON Lines": 400_000, "a column file": 10_000_000}  # operations a second that are read at least
 PEER = "plain Python search"
@@ -164,6 +163,19 @@ def transactions(share: float) -> bool:
     return good
 
 
+def sequentials(share: float) -> bool:
+    """Every other client answers from a copy that lags behind: no order by the clock, and one without it."""
+    good = True
+    for size in (10**5, 10**6):
+        for wrong in (False, True):
+            count = int(size * share)
+            columns = _histories.lagging(count, wrong=wrong)
+            name = f"sequential register {count:,} operations, old answers{', wrong' if wrong else ''}"
+            expected = Verdict.VIOLATED if wrong else Verdict.HELD
+            good &= judged(name, columns, Sequential(timeout=20.0), expected)
+    return good
+
+
 def versions(share: float) -> bool:
     """Values that repeat, judged by the versions that the store told."""
     count = int(10**6 * share)
@@ -176,7 +188,7 @@ def versions(share: float) -> bool:
 
 
 def growth(share: float) -> bool:
-    """Time against size: tenfold operations in about tenfold time, and the most within 4 GiB."""
+    """Time against size: tenfold operations in about tenfold time, and the most within a bound of memory."""
     print(
         "  operations   register 1,000 keys      by versions            queue      list-append   (ns an operation)"
     )
@@ -186,19 +198,36 @@ def growth(share: float) -> bool:
             (Linearizable("register"), _histories.register(count, 1000)),
             (Versions("register"), _histories.versions(count, 1000)),
             (Queue(), _histories.queue(count // 2)),
-            (ListAppend(), _histories.list_append(min(count, 10**5))),
+            (ListAppend(), _histories.list_append(count)),
         ]
-        times = [best(lambda c=c, k=k: k.check(History(columns=c)))[0] / len(c) * 1e9 for k, c in made]  # type: ignore[misc]  # bound as it is
+        times = [best(partial(_judge, k, c), 2)[0] / len(c) * 1e9 for k, c in made]
         print(f"{count:>12,}" + "".join(f"{time:>18,.0f}" for time in times), flush=True)
-    return _largest(int(10**7 * share))
+    return _largest(share)
 
 
-def _largest(count: int) -> bool:
+def _judge(checker: Any, columns: Columns) -> Judgement:
+    judgement: Judgement = checker.check(History(columns=columns))
+    return judgement
+
+
+def _largest(share: float) -> bool:
     """In a process of its own, so that its memory is its own."""
+    count = int(10**7 * share)
     argv = [sys.executable, "-c", LARGEST.format(count=count)]
     done = subprocess.run(argv, capture_output=True, text=True, cwd=Path(__file__).parents[1], check=False)
-    print(f"register {count:,} operations: ours {done.stdout.strip() or done.stderr[-300:]}", flush=True)
-    return done.returncode == 0
+    name = f"memory for a register of {count:,} operations"
+    if done.returncode:
+        print(f"{name}: over, it died: {done.stderr[-300:]}", flush=True)
+        return False
+    word, seconds, used = done.stdout.split()
+    bound, besides = MEMORY * share, f" ({word}, in {float(seconds):.2f} s)"
+    within = float(used) < bound and word == "held"
+    print(
+        f"{name}: ours {float(used):.2f} GiB{besides}, bound {bound:.2f} GiB, ratio {float(used) / bound:.2f}: "
+        f"{'PASS' if within else 'over'}",
+        flush=True,
+    )
+    return within
 
 
 def reading(share: float) -> bool:
@@ -221,35 +250,38 @@ def reading(share: float) -> bool:
     return good
 
 
-def _record(path: Path, c: Columns) -> None:
-    """As engine.recorded.Writer does, all at once."""
+def _record(path: Path, c: Columns, events: int = MOST) -> None:
+    """As engine.recorded.Writer does, all at once: so many events in a batch."""
     import pyarrow as pa
 
-    called = np.repeat(np.array([True, False]), len(c))
+    count = len(c)
     time = np.concatenate([c.invoked, c.completed])
-    order = np.argsort(time, kind="stable")
-    index = np.empty(len(time), np.int64)
-    index[order] = np.arange(len(time))
-    begun = np.concatenate([np.full(len(c), -1), index[: len(c)]])[order]
-    process = np.tile(np.arange(len(c)), 2)[order]
-    value, plain = np.concatenate([c.value, c.result])[order], np.array([v or 0 for v in c.values.values])
+    index = np.empty(2 * count, np.int64)
+    index[np.argsort(time, kind="stable")] = np.arange(2 * count)
+    plain = np.array([v or 0 for v in c.values.values])
 
     def named(codes: Any, table: Any) -> Any:
-        places = pa.array(np.tile(codes, 2)[order] - 1, pa.int32(), mask=np.tile(codes, 2)[order] == 0)
+        places = pa.array(codes - 1, pa.int32(), mask=codes == 0)
         return pa.DictionaryArray.from_arrays(places, pa.array(table.values[1:], pa.utf8()))
 
-    nothing = pa.DictionaryArray.from_arrays(pa.nulls(len(time), pa.int32()), pa.array([], pa.utf8()))
-    arrays = [
-        pa.array(np.arange(len(time))), pa.array(time[order]), pa.nulls(len(time), pa.int64()),
-        pa.array(process), pa.array(np.where(called[order], INVOKE, 0).astype(np.int8)), named(c.f, c.fs),
-        named(c.key, c.keys), pa.array(plain[value], mask=value == NONE), pa.nulls(len(time), pa.utf8()),
-        nothing, nothing, pa.nulls(len(time), pa.int64()), pa.array(begun),
-    ]  # fmt: skip
-    batch = pa.RecordBatch.from_arrays(arrays, schema=schema())
-    options = pa.ipc.IpcWriteOptions(compression="zstd", emit_dictionary_deltas=True)
-    with path.open("wb") as file, pa.ipc.new_stream(file, schema(), options=options) as stream:
-        for start in range(0, len(time), MOST):
-            stream.write_batch(batch.slice(start, MOST))
+    def whole(codes: Any) -> Any:
+        return pa.array(plain[codes], mask=codes == NONE)
+
+    nothing = pa.DictionaryArray.from_arrays(pa.nulls(count, pa.int32()), pa.array([], pa.utf8()))
+    texts = pa.nulls(count, pa.utf8())
+    batch = pa.RecordBatch.from_arrays(
+        [
+            pa.array(index[:count]), pa.array(c.invoked), pa.array(c.invoked), pa.array(c.process),
+            named(c.f, c.fs), named(c.key, c.keys), whole(c.value), texts, pa.array(c.completed),
+            pa.array(index[count:]), pa.array(c.outcome), whole(c.result), texts, nothing, nothing,
+            pa.nulls(count, pa.int64()),
+        ],
+        schema=schema(),
+    )  # fmt: skip
+    order = np.argsort(c.completed, kind="stable")
+    with path.open("wb") as file, pa.ipc.new_stream(file, schema(), options=options()) as stream:
+        for start in range(0, count, events // 2):
+            stream.write_batch(batch.take(pa.array(np.sort(order[start : start + events // 2]))))
 
 
 def _write(path: Path, c: Columns) -> None:
@@ -265,11 +297,11 @@ def _write(path: Path, c: Columns) -> None:
             out.write(orjson.dumps({"index": index, "time": at, **event}) + b"\n")
 
 
-def main(share: float) -> int:
-    parts = (registers, small, searches, queues, versions, transactions, growth, reading)
-    right = [part(share) for part in parts]
+def main(share: float, only: Sequence[str] = ()) -> int:
+    parts = (registers, small, searches, queues, versions, sequentials, transactions, growth, reading)
+    right = [part(share) for part in parts if not only or part.__name__ in only]
     return 0 if all(right) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0))
+    sys.exit(main(float(sys.argv[1]) if len(sys.argv) > 1 else 1.0, sys.argv[2:]))

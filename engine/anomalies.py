@@ -14,6 +14,10 @@ NAMES = {
         "An answer that no order explains",
         "A single copy of the data, changed by one operation at a time, could not have given these answers.",
     ),
+    "not sequentially consistent": Anomaly(
+        "Answers that no order of all clients' operations explains",
+        "Even old answers must come in one order for all; here one client saw things in another order.",
+    ),
     "lost": Anomaly(
         "A write that was acknowledged is lost", "The client was told that it is stored, and it is gone."
     ),
@@ -71,8 +75,12 @@ NAMES = {
         "Read skew (G-single)",
         "A transaction saw one part of the data from before another transaction, and one from after it.",
     ),
-    "G2": Anomaly(
-        "Write skew (G2)",
+    "G-nonadjacent": Anomaly(
+        "Snapshots that do not fit together (G-nonadjacent)",
+        "Each transaction saw a state that could have been there, and no order of those states makes them one.",
+    ),
+    "G2-item": Anomaly(
+        "Write skew (G2-item)",
         "Each transaction decided by what it had read, and did not see what the other was changing.",
     ),
     "lost update": Anomaly(

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from engine import jepsen, jsonl, recorded
+from engine import arrows, jepsen, jsonl
 from engine.columns import NEVER, Columns, Table, column
 from engine.pairing import pair
+from engine.recorded import NAME
 from engine.samples import Outcome
 
 FORMATS = ("auto", "arrow", "jsonl", "edn")
@@ -115,7 +116,7 @@ def read(path: Path, format: str = "auto") -> History:
     `format` is one of FORMATS. In JSON Lines a torn last line is left out.
     """
     if format == "arrow" or (format == "auto" and _is_arrow(path)):
-        return History(columns=recorded.read(path))
+        return History(columns=arrows.read(path))
     data = path.read_bytes()
     if format == "auto":
         format = "jsonl" if _is_jsonl(path, data) else "edn"
@@ -146,7 +147,7 @@ def events(history: History) -> Iterator[dict[str, Any]]:
 
 def in_run(directory: Path) -> Path | None:
     """The history of a run, as it is recorded now or was before; None where its workload never began."""
-    names = (recorded.NAME, "history.jsonl")
+    names = (NAME, "history.jsonl")
     return next((directory / name for name in names if (directory / name).exists()), None)
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import orjson
 
-from engine.blocks import Block, block, blocks
+from engine.arrow_json import block, blocks
+from engine.blocks import Block
 from engine.collecting import paused
 from engine.gathering import Gatherer
 from engine.pairing import Events, bad

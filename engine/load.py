@@ -66,9 +66,7 @@ class Load:
             outcome, error = Outcome.INFO, str(unknown)
         except TimeoutError:
             outcome, error = Outcome.INFO, f"no answer within {timeout:g} s"
-        ended = self.history.end(
-            begun, process, outcome, f, key, value, error=error, node=session.asked, version=version
-        )
+        ended = self.history.end(begun, outcome, value, error=error, node=session.asked, version=version)
         if (task := asyncio.current_task()) and task.cancelling():
             raise asyncio.CancelledError  # not by the time-out: a session may have made a failure of it
         return outcome, error, ended

@@ -1,10 +1,8 @@
-"""Which transaction must come before which, as columns of edges; cycles in them, and their names.
+"""Which transaction must come before which, as columns of edges.
 
 Nodes below `count` are transactions; those above stand for "all that come next on a key" or for a moment.
 """
 
-from collections import deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,10 +15,8 @@ from engine.columns import NEVER, Ints
 
 Bools = NDArray[np.bool_]
 Nodes = NDArray[np.int32]
-WW, WR, RW, TIME, VIA = range(5)  # VIA leads on from a node that is no transaction
-KINDS = ("ww", "wr", "rw", "real time", "")
-TRIES = 400  # edges from which a cycle of one name is looked for
-MOST_OF_A_NAME = 8
+WW, WR, RW, TIME, VIA, PROCESS = range(6)  # VIA leads on from a node that is no transaction
+KINDS = ("ww", "wr", "rw", "real time", "", "process")
 
 
 class Edge(NamedTuple):
@@ -133,7 +129,7 @@ class Graph:
 
         source, target = self.ends()
         degree = np.bincount(target, minlength=self.nodes).tolist()
-        following = _Following(self.nodes, source, target)
+        following = Following(self.nodes, source, target)
         hints = [*hint.tolist(), *[-NEVER] * (self.nodes - self.count)]
         ready = [(hints[node], node) for node in range(self.nodes) if not degree[node]]
         heapq.heapify(ready)
@@ -150,7 +146,7 @@ class Graph:
         return np.array(found, np.int64) if seen == self.nodes else None
 
 
-class _Following:
+class Following:
     """The edges from each node."""
 
     def __init__(self, nodes: int, source: Nodes, target: Nodes) -> None:
@@ -175,99 +171,3 @@ def components(nodes: int, source: Nodes, target: Nodes) -> Nodes:
     if number == nodes:
         return np.full(nodes, -1, np.int32)
     return np.where(np.bincount(label)[label] > 1, label, -1).astype(np.int32)
-
-
-class Named(NamedTuple):
-    """A cycle: its edges, each from the transaction where the one before leads to.
-
-    Without edges it says that there was too much to look through for one of this name.
-    """
-
-    name: str
-    edges: list[Edge]
-
-
-def cycles(graph: Graph) -> Iterator[Named]:
-    """Some cycles of each name that there is, the shortest that is found from an edge."""
-    label = components(graph.nodes, *graph.ends())
-    if (label >= 0).any():
-        yield from _Cycles(*graph.among(label)).all(graph.count)
-
-
-class _Cycles:
-    """Of the edges inside strongly connected components, with nodes numbered anew."""
-
-    def __init__(self, source: Ints, target: Ints, kind: Ints, key: Ints) -> None:
-        self.names, both = np.unique(np.concatenate([source, target]), return_inverse=True)
-        self.source: Nodes = both[: len(source)].astype(np.int32)
-        self.target: Nodes = both[len(source) :].astype(np.int32)
-        self.kind, self.key = kind, key
-
-    def all(self, count: int) -> Iterator[Named]:
-        timeless = self.kind != TIME
-        seen: set[frozenset[int]] = set()
-        for suffix, allowed in (("", timeless), (" in real time", np.ones(len(self.kind), bool))):
-            wws, reads = allowed & (self.kind != WR) & (self.kind != RW), allowed & (self.kind != RW)
-            for name, begin, way in (
-                ("G0", WW, wws), ("G1c", WR, reads), ("G-single", RW, reads), ("G2", RW, allowed),
-            ):  # fmt: skip
-                yield from self._named(name + suffix, begin, way, count, seen, bool(suffix))
-
-    def _named(
-        self, name: str, begin: int, way: Bools, count: int, seen: set[frozenset[int]], timed: bool
-    ) -> Iterator[Named]:
-        """Cycles that begin with an edge of the kind `begin` and come back by edges of `way` only."""
-        part = components(len(self.names), self.source[way], self.target[way])
-        following = _Following(len(self.names), self.source[way], self.target[way])
-        edges = np.flatnonzero(way)
-        found, tried = 0, 0
-        for first in np.flatnonzero(self.kind == begin).tolist():
-            a, b = int(self.source[first]), int(self.target[first])
-            if part[a] < 0 and begin != RW:
-                continue
-            if begin != RW and part[a] != part[b]:
-                continue
-            tried += 1
-            if found >= MOST_OF_A_NAME:
-                return
-            if tried > TRIES:
-                yield Named(name, [])
-                return
-            path = _path(b, a, following)
-            cycle = None if path is None else [first, *edges[path].tolist()]
-            if cycle is None or frozenset(cycle) in seen or (timed and not (self.kind[cycle] == TIME).any()):
-                continue
-            seen.add(frozenset(cycle))
-            if name.startswith("G2") and (self.kind[cycle] == RW).sum() < 2:
-                continue
-            found += 1
-            yield Named(name, self._edges(cycle, count))
-
-    def _edges(self, cycle: list[int], count: int) -> list[Edge]:
-        """From transaction to transaction: what is between is only on the way."""
-        found: list[Edge] = []
-        for i in cycle:
-            source, target = int(self.names[self.source[i]]), int(self.names[self.target[i]])
-            if source < count:
-                found.append(Edge(source, target, int(self.kind[i]), int(self.key[i])))
-        nexts = [*found[1:], found[0]]
-        return [e._replace(target=n.source) for e, n in zip(found, nexts, strict=True)]
-
-
-def _path(start: int, goal: int, following: _Following) -> list[int] | None:
-    """The shortest way, as edges."""
-    came: dict[int, tuple[int, int]] = {start: (-1, -1)}  # the node before, and the edge
-    todo = deque([start])
-    while todo:
-        node = todo.popleft()
-        if node == goal:
-            path = []
-            while node != start:
-                node, edge = came[node]
-                path.append(edge)
-            return path[::-1]
-        for edge, other in following.of(node):
-            if other not in came:
-                came[other] = (node, edge)
-                todo.append(other)
-    return None

@@ -13,22 +13,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.columns import NEVER, NONE, Columns, Ints
+from engine.checkers._registers import Bools, Registers, Words, registers, times
+from engine.columns import NONE, Columns, Ints
 from engine.samples import Outcome
 
-MOST = 1 << 62
 SHOWN = 16  # violated keys of which the rows are told
-Bools = NDArray[np.bool_]
-
-
-class Words(NamedTuple):
-    """What the operations are called."""
-
-    read: str
-    write: str
-    cas: str = ""
 
 
 @dataclass
@@ -49,78 +39,19 @@ class _Clusters(NamedTuple):
 
 def zones(c: Columns, words: Words) -> Zones:
     """Of all keys; what the algorithm is not about is hard."""
-    read = c.named(words.read) & (c.outcome == Outcome.OK)
-    write = c.named(words.write) & (c.outcome != Outcome.FAIL)
-    cas = c.named(words.cas) if words.cas else np.zeros(len(c), bool)
-    change = write | (cas & (c.outcome != Outcome.FAIL))
-    new, old = _written(c, write, cas & change)
-    rows = np.flatnonzero(change)
-    hard = _hard(c, words, read, cas, new, rows)
-    times = _times(c, len(c) if cas.any() else 0)
-    return _Judged(c, read, rows, new, old, times, hard).zones()
-
-
-def _times(c: Columns, blocks: int) -> tuple[Ints, Ints, int]:
-    """Starts and ends as small numbers, so that an end is before a start only if its time is smaller."""
-    ends = (c.outcome == Outcome.OK) & (c.completed != NEVER)
-    if not len(c):
-        return c.invoked, c.completed, 4
-    first = int(c.invoked.min())
-    last = int(max(c.invoked.max(), np.where(ends, c.completed, first).max()))
-    started, ended = c.invoked - first, np.where(ends, c.completed, last + 1) - first
-    span = last - first + 1
-    if span * 2 + 6 > MOST // (len(c.keys) + blocks + 1):
-        ranks = np.unique(np.concatenate([started, ended]), return_inverse=True)[1].ravel()
-        started, ended, span = ranks[: len(c)], ranks[len(c) :], int(ranks.max()) + 1
-    return 2 * started + 2, 2 * ended + 3, 2 * span + 6
-
-
-def _written(c: Columns, write: Bools, cas: Bools) -> tuple[Ints, Ints]:
-    """The codes of what each row wrote, and of the old value of each cas; -1 where there is none."""
-    new, old = np.where(write, c.value, -1), np.full(len(c), -1, np.int64)
-    for row in np.flatnonzero(cas):
-        old[row], new[row] = map(c.values.code, c.values.values[c.value[row]])
-    return new, old
-
-
-def _hard(c: Columns, words: Words, read: Bools, cas: Bools, new: Ints, rows: Ints) -> Bools:
-    """By key: has it a history that the algorithm is not about?"""
-    hard = np.zeros(len(c.keys), bool)
-    if others := c.names() - {*words}:
-        hard[c.key[c.named(*others) & (c.outcome != Outcome.FAIL)]] = True
-    if c.values.opaque:  # lists and objects have no code that tells which are equal
-        opaque = np.zeros(len(c.values), bool)
-        opaque[c.values.opaque] = True
-        hard[c.key[read & opaque[c.result]]] = True
-        hard[c.key[rows[opaque[new[rows]]]]] = True
-    hard[c.key[rows[new[rows] == NONE]]] = True
-    hard[c.key[cas & (c.outcome == Outcome.FAIL) & (c.error == c.errors.known("mismatch"))]] = True
-    if len(rows) and np.bincount(new[rows]).max() > 1:  # a value is written twice
-        pairs = c.key[rows] * len(c.values) + new[rows]
-        order = np.argsort(pairs, kind="stable")
-        again = pairs[order][1:] == pairs[order][:-1]
-        hard[c.key[rows[order[1:][again]]]] = True
-    return hard
+    return _Judged(c, registers(c, words)).zones()
 
 
 class _Judged:
-    def __init__(
-        self,
-        c: Columns,
-        read: Bools,
-        rows: Ints,
-        new: Ints,
-        old: Ints,
-        times: tuple[Ints, Ints, int],
-        hard: Bools,
-    ) -> None:
-        self.c, self.hard = c, hard
-        self.started, self.ended, self.span = times
+    def __init__(self, c: Columns, made: Registers) -> None:
+        self.c, self.hard = c, made.hard
+        self.started, self.ended, self.span = times(c, len(c) if (made.old >= 0).any() else 0)
         self.found: dict[int, Ints] = {}
         self.all_keys: set[int] = set()
-        if hard.any():
-            rows, read = rows[~hard[c.key[rows]]], read & ~hard[c.key]
-        self.rows, self.new, self.old = rows, new[rows], old[rows]
+        rows, read = made.rows, made.read
+        if self.hard.any():
+            rows, read = rows[~self.hard[c.key[rows]]], read & ~self.hard[c.key]
+        self.rows, self.new, self.old = rows, made.new[rows], made.old[rows]
         self.reads = np.flatnonzero(read)
         self._index_writers()
         self.cluster = self._cluster_of(c.key[self.reads], c.result[self.reads])
@@ -213,7 +144,7 @@ class _Judged:
             fresh &= ~needed
             needed |= fresh
         self._impossible_cas(cas[needed[cas]], parent)
-        root, depth = _roots(np.where(needed, parent, -1))
+        root, depth = roots(np.where(needed, parent, -1))
         loops = np.flatnonzero(root < 0)
         self._note(clusters.row[loops], lambda i: self._evidence(loops[[i]], cas[needed[cas]], parent))
         chosen = np.flatnonzero(needed & (root >= 0))
@@ -313,7 +244,7 @@ class _Judged:
                     self.found[key] = self._members(pair)
 
 
-def _roots(parent: Ints) -> tuple[Ints, Ints]:
+def roots(parent: Ints) -> tuple[Ints, Ints]:
     """Of each the end of its line of parents, or -1 where the line is a loop; and how many are between."""
     up, depth = np.where(parent >= 0, parent, np.arange(len(parent))), (parent >= 0).astype(np.int64)
     for _ in range(len(parent).bit_length() + 1):

@@ -10,8 +10,9 @@ from engine.checkers._core import Core, core
 from engine.checkers._live import Registers
 from engine.checkers._needed import in_words, needed
 from engine.checkers._order import order
+from engine.checkers._registers import Words
 from engine.checkers._search import first_failure, search
-from engine.checkers._zones import Words, Zones, zones
+from engine.checkers._zones import Zones, zones
 from engine.checkers.versions import WORDS as VERSIONED
 from engine.checkers.versions import Bools, Versioned
 from engine.columns import Ints
@@ -184,6 +185,9 @@ class _Judging:
         headline = f"one order explains all answers of {count(len(self.c), 'operation')}"
         if self.checker.certify:
             headline += f"; certified by replay for {self.proven:,} of {count(keys, 'key')}"
+        if self.checker.certify and self.proven < keys:
+            headline += f" within {self.checker.timeout:g} s; a longer timeout may prove it"
+            return self.checker._judgement(Verdict.UNKNOWN, headline, [])
         return self.checker._judgement(Verdict.HELD, headline, [])
 
 

@@ -16,8 +16,9 @@ from engine.checkers.linearizable import Linearizable
 from engine.checkers.versions import Versions
 from engine.history import History
 from engine.live import Live
-from engine.replay import every_order, steps
+from engine.replay import Step, every_order, steps
 from engine.samples import Outcome
+from engine.specs import ILLEGAL
 from engine.specs import REGISTRY as SPECS
 from engine.verdict import Verdict
 from tests.engine import tiny
@@ -54,6 +55,33 @@ def own(name: str, **params: Any) -> Checker:
     return checker
 
 
+def by_processes(spec_name: str) -> Callable[[History], bool]:
+    """Is there an order of all in which each process has its own one after the other? By trying each."""
+    spec: Any = SPECS.get(spec_name)()
+
+    def possible(history: History) -> bool:
+        lines: dict[int, list[Step]] = {}
+        for step in steps(spec, history.ops):
+            lines.setdefault(step.op.process, []).append(step)
+        return _interleaves(spec, list(lines.values()), {})
+
+    return possible
+
+
+def _interleaves(spec: Any, lines: list[list[Step]], states: dict[Any, Any]) -> bool:
+    if all(step.maybe for line in lines for step in line):
+        return True
+    for n, (step, *rest) in ((n, line) for n, line in enumerate(lines) if line):
+        others = [*lines[:n], rest, *lines[n + 1 :]]
+        key = step.op.key if spec.keyed else None
+        after = spec.step(states.get(key, spec.initial), step.call)
+        if after is not ILLEGAL and _interleaves(spec, others, {**states, key: after}):
+            return True
+        if step.maybe and _interleaves(spec, others, states):
+            return True
+    return False
+
+
 def lasting(spec: str) -> tuple[Checker, ...]:
     return (Linearizable(spec),)
 
@@ -74,6 +102,24 @@ def kinds() -> Iterator[Kind]:
             )
     yield Kind("register, mostly right", _nearly(tiny.of_a_register), by("register"), lasting("register"))
     yield Kind("kv", _wild(tiny.kv, 6), by("kv"), lasting("kv"))
+    for spec, perform, keys in (
+        ("register", tiny.of_a_register, 1),
+        ("register", tiny.of_a_register, 2),
+        ("register", _guessed(tiny.register), 2),
+        ("cas-register", tiny.of_a_cas_register, 1),
+        ("cas-register", tiny.of_a_cas_register, 2),
+        ("cas-register", _guessed(tiny.cas_register), 2),
+        ("cas-register", _guessed(tiny.repeating), 2),
+        ("kv", _guessed(tiny.kv), 2),
+        ("queue", tiny.of_a_queue, 1),
+        ("counter", tiny.of_a_counter, 1),
+    ):
+        yield Kind(
+            f"{spec} of processes, by {perform.__name__}, keys {keys}",
+            _of_processes(perform, keys),
+            by_processes(spec),
+            (own("sequential", spec=spec),),
+        )
     for make in (_nearly(tiny.of_a_queue), _wild(tiny.queue, 6)):
         yield Kind("queue", make, by("queue"), (*lasting("queue"), own("queue")))
     for make in (_nearly(tiny.of_a_set), _wild(tiny.elements, 6)):
@@ -97,6 +143,20 @@ def _wild(make: Any, most: int, keys: int = 1) -> Make:
 
 def _nearly(perform: Any) -> Make:
     return lambda pick: tiny.nearly(pick, perform, 6)
+
+
+def _of_processes(perform: Any, keys: int) -> Make:
+    return lambda pick: tiny.by_processes(pick, perform, 8, keys)
+
+
+def _guessed(make: Callable[[tiny.Pick, int], tuple[str, Any, Any]]) -> Any:
+    """Whatever was there."""
+
+    def perform(pick: tiny.Pick, i: int, state: list[Any]) -> tuple[str, Any, Any]:
+        return make(pick, i)
+
+    perform.__name__ = make.__name__
+    return perform
 
 
 def _txns(writes: str) -> Make:

@@ -56,7 +56,7 @@ def test_json_is_one_object_with_a_counterexample(check: Check) -> None:
     told = json.loads(out)
     assert (status, told["verdict"], told["spec"], told["operations"]) == (1, "violated", "list-append", 3)
     (finding,) = told["findings"]
-    assert (finding["kind"], finding["certified"]) == ("G2", "brute force tried every order")
+    assert (finding["kind"], finding["certified"]) == ("G2-item", "brute force tried every order")
     assert [op["index"] for op in finding["operations"]] == [0, 1]
 
 

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from engine import jsonl
 from engine.errors import BadInput
-from engine.history import History, read
-from engine.recorded import Writer, events
+from engine.history import History, events, read
+from engine.recorded import Tail, Writer
 from engine.samples import Outcome
 
 
@@ -25,8 +26,8 @@ def recorded(path: Path) -> tuple[int, int]:
     writer = Writer(path)
     adding, begun = writer.invoke(0, "add", "a", 7, 5)
     looking, _ = writer.invoke(1, "read", "a", None, 6)
-    ended = writer.end(looking, 1, Outcome.OK, "read", "a", [1, "x", 2**63], node="n1", version=3)
-    writer.end(adding, 0, Outcome.FAIL, "add", "a", 7, error="connection refused")
+    ended = writer.end(looking, Outcome.OK, [1, "x", 2**63], node="n1", version=3)
+    writer.end(adding, Outcome.FAIL, 7, error="connection refused")
     writer.close()
     return begun, ended
 
@@ -43,7 +44,7 @@ def test_what_was_recorded_is_read_back(tmp_path: Path) -> None:
 
 def test_what_was_recorded_is_exported_as_json_lines_and_read_as_the_same(tmp_path: Path) -> None:
     recorded(tmp_path / "h.arrows")
-    (tmp_path / "h.jsonl").write_bytes(b"".join(jsonl.lines(events(tmp_path / "h.arrows"))))
+    (tmp_path / "h.jsonl").write_bytes(b"".join(jsonl.lines(events(read(tmp_path / "h.arrows")))))
     assert read(tmp_path / "h.jsonl").ops == read(tmp_path / "h.arrows").ops
 
 
@@ -53,7 +54,7 @@ def killed(path: Path, cut: int) -> History:
     for batch in range(4):
         for n in range(1000):
             begun, _ = writer.invoke(0, "add", f"k{n % (batch + 1)}", batch * 1000 + n, 0)
-            writer.end(begun, 0, Outcome.OK, "add", f"k{n % (batch + 1)}", batch * 1000 + n)
+            writer.end(begun, Outcome.OK, batch * 1000 + n)
         writer._write()
     path.write_bytes(path.read_bytes()[: path.stat().st_size - cut])
     return read(path)
@@ -71,13 +72,91 @@ def test_numbers_far_apart_and_texts_are_read_like_those_close_together(tmp_path
     values = [2**61, -5, "a", "", None, True, 1, "a", {"x": [1]}]
     for value in values:
         begun, _ = writer.invoke(0, "w", None, value, 0)
-        writer.end(begun, 0, Outcome.OK, "w", None, value)
+        writer.end(begun, Outcome.OK, value)
     writer.close()
     history = read(tmp_path / "h")
     assert [op.value for op in history.ops] == values == [op.result for op in history.ops]
     codes = history.columns.value.tolist()
     assert codes[2] == codes[7]
     assert codes[5] != codes[6]
+
+
+def test_an_operation_whose_end_was_written_later_is_read_once_and_followed_in_order(tmp_path: Path) -> None:
+    writer, tail = Writer(tmp_path / "h"), Tail(tmp_path / "h")
+    slow, _ = writer.invoke(0, "add", "a", 1, 0)
+    quick, _ = writer.invoke(1, "add", "a", "x", 0)
+    writer.end(quick, Outcome.OK, "x")
+    writer._write()
+    told = list(tail.read())
+    assert [op.outcome for op in read(tmp_path / "h").ops] == [Outcome.INFO, Outcome.OK]
+    later, _ = writer.invoke(1, "add", "b", 3, 0)
+    writer.end(slow, Outcome.OK, 1)
+    writer._write()
+    writer.end(later, Outcome.INFO, None, error="no answer")
+    never, _ = writer.invoke(1, "add", "b", [4], 0)
+    writer.close()
+    told += tail.read()
+    assert [(one["index"], one["type"], one["value"]) for one in told] == [
+        (0, "invoke", 1), (1, "invoke", "x"), (2, "ok", "x"), (3, "invoke", 3), (4, "ok", 1), (5, "info", 3),
+        (6, "invoke", [4]),
+    ]  # fmt: skip
+    ops = read(tmp_path / "h").ops
+    assert [(op.index, op.value, op.result, op.completed_index) for op in ops] == [
+        (slow, 1, 1, 4), (quick, "x", "x", 2), (later, 3, None, 5), (never, [4], None, None),
+    ]  # fmt: skip
+    assert [op.outcome for op in ops] == [Outcome.OK, Outcome.OK, Outcome.INFO, Outcome.INFO]
+
+
+def test_many_small_batches_are_read_like_one(tmp_path: Path) -> None:
+    small, large = Writer(tmp_path / "small"), Writer(tmp_path / "large")
+    for n in range(300):
+        for writer in (small, large):
+            begun, _ = writer.invoke(n, "add", f"k{n}", n if n % 3 else f"v{n % 7}", 0)
+            writer.end(begun, Outcome(n % 3), n, node=f"n{n % 2}", version=n)
+        small._write()
+    for writer in (small, large):
+        writer.close()
+    one, other = (read(tmp_path / name).ops for name in ("small", "large"))
+    for ops in (one, other):
+        for op in ops:
+            op.invoked = op.completed = 0
+    assert one == other
+    assert (other[3].value, other[3].result, other[3].version, other[4].error) == ("v3", 3, 3, "")
+
+
+def test_a_file_with_one_row_an_event_is_still_read() -> None:
+    add, look, text, last = read(Path(__file__).parent / "recorded" / "one_row_an_event.arrows").ops
+    assert (add.outcome, add.error, add.completed, look.invoked) == (
+        Outcome.FAIL, "connection refused", 1600, 1200,
+    )  # fmt: skip
+    assert (look.result, look.version, look.node) == ([1, "x", 2**63], 3, "n1")
+    assert (text.key, text.value, text.outcome, last.completed) == ("b", "text", Outcome.INFO, None)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"index": [0, 9]}, "numbers events that are not there"),
+        ({"completed": [5, 1]}, "ends before it begins"),
+        ({"other": [1, 2]}, "has not the columns index"),
+    ],
+)
+def test_an_arrow_file_that_is_no_history_is_refused(
+    tmp_path: Path, change: dict[str, list[int]], words: str
+) -> None:
+    writer = Writer(tmp_path / "h.arrows")
+    for _ in range(2):
+        writer.end(writer.invoke(0, "add", None, 1, 0)[0], Outcome.OK, 1)
+    writer.close()
+    with pa.ipc.open_stream(str(tmp_path / "h.arrows")) as stream:
+        table = stream.read_all()
+    for name, column in change.items():
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, pa.array(column)) if at >= 0 else pa.table({name: column})
+    with pa.ipc.new_stream(str(tmp_path / "h.arrows"), table.schema) as out:
+        out.write_table(table)
+    with pytest.raises(BadInput, match=words):
+        read(tmp_path / "h.arrows")
 
 
 def test_a_file_without_a_single_batch_is_an_empty_history(tmp_path: Path) -> None:

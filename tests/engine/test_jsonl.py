@@ -89,6 +89,23 @@ def test_numbers_and_texts_are_read_at_once(
     assert slow == [1]  # the first way only
 
 
+def test_lines_of_several_kinds_are_read_as_cells_each_kind_by_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        line.replace('"type": "ok"', f'"type": "ok", "error": "e{n % 5}", "version": {n}') if n % 3 else line
+        for n, line in enumerate(regular("{}", '"a{}"'))
+    ]
+
+    def never(*given: object) -> None:
+        raise AssertionError("it was read as JSON")
+
+    monkeypatch.setattr("pyarrow.json.read_json", never)
+    found = in_both_ways(tmp_path / "h", lines, monkeypatch)
+    assert {op.error for op in found if isinstance(op, Op)} == {"", *(f"e{n}" for n in range(5))}
+    assert [op.version for op in found if isinstance(op, Op)][:3] == [1, None, 5]
+
+
 def test_what_is_never_fit_is_given_up_and_read_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.checkers import _search
+from engine.checkers._deep import deep
+from engine.checkers._numbered import Numbered
+from engine.checkers._wide import wide
 from engine.checkers.linearizable import Linearizable
 from engine.errors import BadInput
 from engine.history import History, Op
@@ -58,7 +60,7 @@ def test_the_verdict_is_that_of_brute_force_on_many_from_seeds(name: str, make: 
             assert Linearizable(name).check(history).verdict is expected, seed
 
 
-@pytest.mark.parametrize("algorithm", [_search._deep, _search._wide])
+@pytest.mark.parametrize("algorithm", [deep, wide])
 @pytest.mark.parametrize(("name", "make"), [(n, m) for n, m, keys in KINDS.values() if keys == 1])
 def test_each_search_alone_is_right_and_its_order_is_one(name: str, make: Any, algorithm: Any) -> None:
     spec: Any = REGISTRY.get(name)()
@@ -70,7 +72,7 @@ def test_each_search_alone_is_right_and_its_order_is_one(name: str, make: Any, a
             )  # as in a window: it may not have happened in its time
             for step in steps(spec, tiny.history(pick, make, 7).ops)
         ]
-        searching = algorithm(_search._Table(spec, found, [spec.initial]))
+        searching = algorithm(Numbered(spec, found, [spec.initial]))
         answer = ended(searching)
         assert answer.possible is (every_order(spec, found) is not None), seed
         assert not answer.possible or rejects(spec, found, answer.order) == ""

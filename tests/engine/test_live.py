@@ -114,9 +114,9 @@ def test_a_run_tells_of_the_first_violation_while_its_history_grows(tmp_path: Pa
     assert alarm.look() is None  # nothing is written yet
     writer = Writer(path)
     begun, _ = writer.invoke(0, "write", None, 1, 0)
-    writer.end(begun, 0, OK, "write", None, 1)
+    writer.end(begun, OK, 1)
     begun, _ = writer.invoke(0, "read", None, None, 0)
-    ended = writer.end(begun, 0, OK, "read", None, None)
+    ended = writer.end(begun, OK, None)
     writer.close()
     assert alarm.look() is None  # what comes at the same time would be concurrent
     told = alarm.look(final=True)

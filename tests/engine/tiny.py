@@ -171,6 +171,44 @@ def nearly(
     return History(sorted(ops, key=lambda op: op.invoked))
 
 
+def by_processes(
+    pick: Pick, perform: Callable[[Pick, int, list[Any]], tuple[str, Any, Any]], most: int = 7, keys: int = 2
+) -> History:
+    """Three processes, whose clocks have nothing to do with one another. Mostly right; then some answers change places."""
+    states: list[list[Any]] = [[] for _ in range(keys)]
+    process, now, ops = [0, 1, 2], [0, 0, 0], []
+    for i in range(2 + pick(most - 1)):
+        who, key, kind = pick(3), pick(keys), pick(10)
+        before = [*states[key]]
+        f, value, result = perform(pick, i, states[key])
+        outcome = INFO if kind < 2 else FAIL if kind == 2 else OK
+        if outcome is FAIL or kind == 1:
+            states[key][:] = before
+        start = now[who] + pick(3)
+        now[who] = start + pick(4)
+        answer = result if outcome is OK else None
+        error = "mismatch" if outcome is FAIL and f == "cas" and pick(2) else ""
+        name = None if keys == 1 else f"k{key}"
+        ops.append(Op(2 * i, process[who], f, value, name, start, now[who], outcome, answer, error))
+        if outcome is INFO:
+            process[who] += 3
+    looks = [op for op in ops if op.outcome is OK and op.value is None]
+    for _ in range(pick(3) if looks else 0):
+        one, other = looks[pick(len(looks))], looks[pick(len(looks))]
+        one.result, other.result = other.result, one.result
+    return History(sorted(ops, key=lambda op: op.invoked))
+
+
+def of_a_cas_register(pick: Pick, i: int, state: list[Any]) -> tuple[str, Any, Any]:
+    """Every value is written once."""
+    there = state[0] if state else None
+    f = pick(3)
+    if f == 0:
+        return "read", None, there
+    state[:] = [i]
+    return ("write", i, i) if f == 1 else ("cas", [there, i], [there, i])
+
+
 def of_a_queue(pick: Pick, i: int, state: list[Any]) -> tuple[str, Any, Any]:
     if pick(2):
         state.append(i)

@@ -46,7 +46,7 @@ def test_the_history_file_of_a_run_is_judged_as_its_lines_are(tmp_path: Path) ->
     writer = Writer(path)
     for f, value in (("write", 1), ("write", 2), ("read", 1)):
         invoked, _ = writer.invoke(0, f, None, value if f == "write" else None, 0)
-        writer.end(invoked, 0, Outcome.OK, f, None, value)
+        writer.end(invoked, Outcome.OK, value)
     writer.close()
     history = judged(path, filename="history.arrows", spec="register")
     assert (history.state, history.verdict, history.result["operations"]) == ("judged", "violated", 3)
