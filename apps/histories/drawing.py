@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from apps.axis import Tick, anchor, nice, percent
 from engine.text import seconds
 
 ROW = 36  # px of one operation
@@ -53,13 +54,6 @@ class Band:
     label_x: str
     start: float
     end: float | None
-
-
-@dataclass(frozen=True)
-class Tick:
-    x: str
-    label: str
-    at: str
 
 
 @dataclass(frozen=True)
@@ -129,8 +123,8 @@ def _bar(story: dict[str, Any], op: dict[str, Any], row: int, scale: _Scale, anc
         "maybe" if op["maybe"] else "",
     ]
     return Bar(
-        op["index"], anchors[op["index"]], " ".join(kind for kind in kinds if kind), _percent(x),
-        _percent(max(until - x, THIN)), label, _percent(x if left or open_ else until),
+        op["index"], anchors[op["index"]], " ".join(kind for kind in kinds if kind), percent(x),
+        percent(max(until - x, THIN)), label, percent(x if left or open_ else until),
         "start" if left or (open_ and x < 60) else "end", row * ROW + 14, row * ROW + 19, op["start"],
         None if open_ else op["end"], f"{label}: client {op['process']} {op['told']}; {times(op)}",
     )  # fmt: skip
@@ -149,29 +143,19 @@ def _band(window: dict[str, Any], scale: _Scale) -> Band:
     x = scale.at(window["start"])
     end = 200.0 if window["end"] is None else scale.at(window["end"])
     return Band(
-        _percent(x), _percent(max(end - x, 0.0)), window["label"], _percent(max(x, 0.0)),
+        percent(x), percent(max(end - x, 0.0)), window["label"], percent(max(x, 0.0)),
         window["start"], window["end"],
     )  # fmt: skip
 
 
 def _ticks(scale: _Scale) -> tuple[Tick, ...]:
-    step = _step((scale.end - scale.start) / TICKS)
+    step = nice((scale.end - scale.start) / TICKS)
     first = int(scale.start // step) + 1
     found = [(first + i) * step for i in range(TICKS + 1)]
     return tuple(
-        Tick(_percent(scale.at(t)), tick(t, step), _anchor(scale.at(t)))
+        Tick(percent(scale.at(t)), tick(t, step), anchor(scale.at(t)))
         for t in found if t <= scale.end
     )  # fmt: skip
-
-
-def _step(least: float) -> float:
-    """1, 2 or 5 of some power of ten, not below `least`."""
-    power = 1.0
-    while power > least:
-        power /= 10
-    while power * 10 <= least:
-        power *= 10
-    return next(power * n for n in (1, 2, 5, 10) if power * n >= least * 0.999)
 
 
 def tick(time: float, step: float) -> str:
@@ -182,11 +166,3 @@ def tick(time: float, step: float) -> str:
         unit, factor = "s", 1.0
     digits = next((d for d in range(7) if step * factor >= 0.999 * 10.0**-d), 7)
     return f"{time * factor:,.{digits}f} {unit}"
-
-
-def _anchor(x: float) -> str:
-    return "start" if x < 8 else "end" if x > 92 else "middle"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.3f}%"

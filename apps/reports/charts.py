@@ -7,10 +7,11 @@ from typing import Any
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from apps.axis import nice
+
 WIDTH, HEIGHT = 760, 128  # of one chart, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 62, 8, 22, 18
 POINTS = 400  # a trace; of each group of intervals its worst is drawn
-STEPS = (1, 2, 5)
 
 Point = tuple[float, float | None]
 Interval = dict[str, Any]
@@ -128,14 +129,6 @@ def _operations(intervals: Sequence[Interval]) -> list[Trace]:
 
 
 # Traces -> SVG
-
-
-def nice(value: float) -> float:
-    """1, 2 or 5 of some power of ten, not below `value`."""
-    power = 1e-9
-    while power * 10 <= value:
-        power *= 10
-    return next((power * step for step in (*STEPS, 10) if power * step >= value), power * 10)
 
 
 def _draw(
