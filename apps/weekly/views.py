@@ -45,7 +45,7 @@ def settings(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def preview(request: HttpRequest) -> HttpResponse:
-    """The mail as it would be sent now, as text or as the HTML of the mail, without any inline style."""
+    """The mail as it would be sent now, as text or as HTML."""
     text, html = services.drawn(_wish(request), week(timezone.now()))
     if request.GET.get("as") == "text":
         return HttpResponse(text, content_type="text/plain; charset=utf-8")
