@@ -42,8 +42,24 @@ class Band:
     end: float | None
 
 
-def charts(intervals: Sequence[Interval], faults: Iterable[dict[str, Any]], end: float | None) -> list[Chart]:
-    """Availability, latency and operations on one axis of time; none where nothing was measured."""
+@dataclass(frozen=True)
+class Moment:
+    """One point in time that is worth a line through all charts, and words in the first."""
+
+    at: float
+    text: str
+
+
+def charts(
+    intervals: Sequence[Interval],
+    faults: Iterable[dict[str, Any]],
+    end: float | None,
+    back: Moment | None = None,
+) -> list[Chart]:
+    """Availability, latency and operations on one axis of time; none where nothing was measured.
+
+    `back` is when the service was steady again.
+    """
     if not intervals:
         return []
     end = max(end or 0.0, intervals[-1]["t"] + intervals[-1]["width"])
@@ -60,7 +76,7 @@ def charts(intervals: Sequence[Interval], faults: Iterable[dict[str, Any]], end:
         values = [v for trace in traces for _, v in trace.points if v is not None]
         if values:
             highest = top or nice(max(values))
-            svg = _draw(name, unit, traces, highest, bands, end, first=not found)
+            svg = _draw(name, unit, traces, highest, bands, end, back, first=not found)
             found.append(Chart(name, unit, tuple(traces), highest, svg))
     return found
 
@@ -138,6 +154,7 @@ def _draw(
     top: float,
     bands: Sequence[Band],
     end: float,
+    back: Moment | None,
     *,
     first: bool,
 ) -> SafeString:
@@ -147,6 +164,7 @@ def _draw(
         *(_level(top * share, unit, y) for share in (0.0, 0.5, 1.0)),
         *(_tick(t, x) for t in _ticks(end)),
         *(_trace(trace, x, y) for trace in traces),
+        *([_moment(back, x, named=first)] if back else []),
     ]
     return format_html(
         '<svg class="drawn" viewBox="0 0 {} {}" role="img" aria-label="{} over time, in {}">{}{}</svg>',
@@ -177,6 +195,18 @@ def _band(band: Band, x: Callable[[float], float], end: float, *, named: bool) -
     return rect + format_html(
         '<text class="label" x="{}" y="{}" text-anchor="{}">{}</text>',
         stop if right else start, TOP - 8, "end" if right else "start", band.label,
+    )  # fmt: skip
+
+
+def _moment(moment: Moment, x: Callable[[float], float], *, named: bool) -> SafeString:
+    at, bottom = x(moment.at), HEIGHT - BOTTOM
+    line = format_html('<path class="back" d="M{} {}V{}"/>', at, TOP, bottom)
+    if not named:
+        return line
+    late = at > WIDTH * 0.75
+    return line + format_html(
+        '<text class="back-label" x="{}" y="{}" text-anchor="{}">{}</text>',
+        at - 5 if late else at + 5, bottom - 6, "end" if late else "start", moment.text,
     )  # fmt: skip
 
 
