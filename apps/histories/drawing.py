@@ -3,6 +3,7 @@
 Positions are percentages of the width, so that nothing but the text keeps its size on any screen.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -57,9 +58,20 @@ class Band:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """A moment at which something happened to the system: a line through all lanes, with words at its top."""
+
+    x: str
+    label: str
+    label_at: str  # start or end
+    at: float
+
+
+@dataclass(frozen=True)
 class Timeline:
     lanes: tuple[Lane, ...]
     bands: tuple[Band, ...]
+    marks: tuple[Mark, ...]
     ticks: tuple[Tick, ...]
     start: float  # of the window that is shown
     end: float
@@ -68,9 +80,16 @@ class Timeline:
 
 
 def timeline(
-    story: dict[str, Any], windows: list[dict[str, Any]], whole: float | None, anchors: dict[int, str]
+    story: dict[str, Any],
+    windows: list[dict[str, Any]],
+    whole: float | None,
+    anchors: dict[int, str],
+    moments: Sequence[dict[str, Any]] = (),
 ) -> Timeline:
-    """`windows` have label, start and end (None: not over) in seconds; `whole` is how long all lasted."""
+    """`windows` have label, start and end (None: not over) in seconds; `whole` is how long all lasted.
+
+    `moments` have label and at.
+    """
     start, end = _window(story)
     scale = _Scale(start, end)
     ops = sorted(story["operations"], key=lambda op: (_place(story, op), op["start"]))
@@ -79,7 +98,7 @@ def timeline(
     ]
     bands = [_band(window, scale) for window in windows]
     return Timeline(
-        tuple(lanes), tuple(bands), _ticks(scale), start, end,
+        tuple(lanes), tuple(bands), tuple(_mark(m, scale) for m in moments), _ticks(scale), start, end,
         min(0.0, start), max(whole or 0.0, end),
     )  # fmt: skip
 
@@ -146,6 +165,11 @@ def _band(window: dict[str, Any], scale: _Scale) -> Band:
         percent(x), percent(max(end - x, 0.0)), window["label"], percent(max(x, 0.0)),
         window["start"], window["end"],
     )  # fmt: skip
+
+
+def _mark(moment: dict[str, Any], scale: _Scale) -> Mark:
+    x = scale.at(moment["at"])
+    return Mark(percent(x), moment["label"], "start" if x <= 60 else "end", moment["at"])
 
 
 def _ticks(scale: _Scale) -> tuple[Tick, ...]:

@@ -13,6 +13,7 @@ from apps.reports.templatetags.figures import seconds
 from apps.runs.models import Run
 from engine.errors import EngineError
 from engine.inspect import faults_for
+from engine.leadership import leader_changes
 from engine.story import story_of
 from engine.text import said_once
 
@@ -118,7 +119,8 @@ def said(seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def consistency(result: dict[str, Any]) -> list[figures.Told]:
     """What the checkers found, told and drawn on the run's own axis of time."""
     stories = [story for check in result["checks"] for story in check.get("stories", [])]
-    return figures.told(stories, figures.fault_windows(result["faults"]), result["duration"])
+    windows = figures.fault_windows(result["faults"])
+    return figures.told(stories, windows, result["duration"], result["leader_changes"])
 
 
 def first_violation(run: Run) -> figures.Told | None:
@@ -127,7 +129,8 @@ def first_violation(run: Run) -> figures.Told | None:
     if event is None:
         return None
     story = story_of(event.data)
-    return figures.told([story], _faults_so_far(run), max(event.at, story["end"]))[0]
+    views = [{**e.data, "at": e.at} for e in run.events.filter(kind="leader").order_by("n")]
+    return figures.told([story], _faults_so_far(run), max(event.at, story["end"]), leader_changes(views))[0]
 
 
 def _faults_so_far(run: Run) -> list[dict[str, Any]]:
