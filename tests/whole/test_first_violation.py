@@ -21,17 +21,22 @@ MARKS = """() => [...document.querySelectorAll('#charts .chart')].filter((chart)
 }))"""
 
 
+def experiment(target: str) -> dict[str, Any]:
+    """Clients read from replicas of a Valkey, one of which gets no writes for a while."""
+    return {
+        "name": "a replica falls behind", "target": target, "baseline": "2s",
+        "steady_state": [{"probe": {"redis": {"check": "ping"}}, "every": "100ms", "tolerance": {"availability": ">= 50%"}}],
+        "workload": {"register": {"clients": 6, "rate": "100/s", "keys": 3, "read_from": "replicas"}},
+        "faults": [{"at": "0s", "for": "6s", "detach_replica": {"nodes": ["v3"]}}],
+        "recovery": {"timeout": "20s", "stable": "1s"}, "expect": {"linearizable": True},
+    }  # fmt: skip
+
+
 @pytest.fixture
 def stale(board: Board, valkey_sentinel: Cluster) -> int:
-    """A run that reads from replicas, which get no writes for a while."""
-    board.api("POST", "services", {**valkey_sentinel.documents()[0], "name": "cache"})
-    made = board.api("POST", "experiments", {
-        "name": "the replicas fall behind", "target": "cache", "baseline": "2s",
-        "steady_state": [{"probe": {"redis": {"check": "ping"}}, "every": "100ms", "tolerance": {"availability": ">= 50%"}}],
-        "workload": {"register": {"clients": 4, "rate": "100/s", "keys": 3, "read_from": "replicas"}},
-        "faults": [{"at": "0s", "for": "6s", "detach_replica": {"nodes": "followers"}}],
-        "recovery": {"timeout": "20s", "stable": "1s"}, "expect": {"linearizable": True},
-    })  # fmt: skip
+    """A run of it."""
+    board.api("POST", "services", {**valkey_sentinel.document(), "name": "cache"})
+    made = board.api("POST", "experiments", experiment("cache"))
     return int(board.api("POST", f"experiments/{made['id']}/start")["id"])
 
 
