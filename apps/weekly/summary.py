@@ -57,6 +57,7 @@ class Week:
     tested: list[Tested]
     worse: list[Worse]
     untested: list[Untested]
+    services: int  # that are registered
 
     @property
     def runs(self) -> int:
@@ -80,7 +81,14 @@ def week(end: datetime) -> Week:
     before = _by_experiment(rows.filter(at__gte=start - BEFORE, at__lt=start, experiment__in=list(now)))
     tested = [_tested(rows) for rows in now.values()]
     worse = [w for pk, rows in now.items() if (w := _worse(rows, before.get(pk, [])))]
-    return Week(start, end, sorted(tested, key=lambda t: (-t.violated, t.experiment)), worse, _untested(end))
+    return Week(
+        start,
+        end,
+        sorted(tested, key=lambda t: (-t.violated, t.experiment)),
+        worse,
+        _untested(end),
+        Target.objects.count(),
+    )
 
 
 def _by_experiment(rows: QuerySet[Figures]) -> dict[int, list[Figures]]:

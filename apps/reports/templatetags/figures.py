@@ -186,10 +186,11 @@ def label(name: str) -> str:
 
 
 @register.simple_tag
-def current(request: Any, prefix: str) -> SafeString | str:
-    """aria-current on the link to the part of the board that is open."""
+def current(request: Any, prefix: str, but: str = "/") -> SafeString | str:
+    """aria-current on the link to the part of the board that is open; `but` is a part of it with a link of its own."""
     path = getattr(request, "path", "")
     here = path == prefix if prefix == "/" else path.startswith(prefix)
+    here = here and (but == "/" or not path.startswith(but))
     return format_html(' aria-current="{}"', "page") if here else ""
 
 
