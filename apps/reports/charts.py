@@ -71,7 +71,7 @@ def charts(
     for name, unit, traces, top in (
         ("Availability", "%", _availability(intervals), 100.0),
         ("Latency p50 and p99", "ms", _latency(intervals), None),
-        ("Operations a second", "", _operations(intervals), None),
+        ("Operations a second", "/s", _operations(intervals), None),
     ):
         values = [v for trace in traces for _, v in trace.points if v is not None]
         if values:
@@ -168,7 +168,7 @@ def _draw(
     ]
     return format_html(
         '<svg class="drawn" viewBox="0 0 {} {}" role="img" aria-label="{} over time, in {}">{}{}</svg>',
-        WIDTH, HEIGHT, name, unit or "operations a second", HATCH, mark_safe("".join(parts)),
+        WIDTH, HEIGHT, name, unit, HATCH, mark_safe("".join(parts)),
     )  # fmt: skip
 
 
@@ -212,10 +212,8 @@ def _moment(moment: Moment, x: Callable[[float], float], *, named: bool) -> Safe
 
 def _level(value: float, unit: str, y: Callable[[float], float]) -> SafeString:
     return format_html(
-        '<path class="rule" d="M{} {}H{}"/><text class="tick" x="{}" y="{}" text-anchor="end">{:g}{}</text>'.replace(
-            "{:g}", "{}"
-        ),
-        LEFT, y(value), WIDTH - RIGHT, LEFT - 7, y(value) + 4, f"{value:,g}", f" {unit}" if unit else "",
+        '<path class="rule" d="M{} {}H{}"/><text class="tick" x="{}" y="{}" text-anchor="end">{} {}</text>',
+        LEFT, y(value), WIDTH - RIGHT, LEFT - 7, y(value) + 4, f"{value:,g}", unit,
     )  # fmt: skip
 
 
