@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Playwright, sync_playwright
 
 from bench._servers import valkey
 from engine import events, samples
@@ -72,7 +72,7 @@ def measure(state: Path, seconds: int) -> tuple[np.ndarray, np.ndarray]:
             "steady_state": [{"probe": "redis", "every": "100ms", "tolerance": {"availability": ">= 50%"}}],
             "recovery": {"timeout": "10s", "stable": "1s"},
         })  # fmt: skip
-        page = _page(playwright, board)
+        page = new_page(playwright, board, DRAWN)
         run = board.api("POST", f"experiments/{made['id']}/start")["id"]
         page.goto(f"{board.url}/runs/{run}/")
         while board.api("GET", f"runs/{run}")["state"] != "done":
@@ -83,13 +83,13 @@ def measure(state: Path, seconds: int) -> tuple[np.ndarray, np.ndarray]:
     return _delays(directory, drawn), _delays(directory, came)
 
 
-def _page(playwright: object, board: Board) -> Page:
+def new_page(playwright: Playwright, board: Board, script: str) -> Page:
+    """A page of Chromium whose every document runs the script first; somebody is logged in."""
     path = shutil.which("chromium")
     assert path, "chromium is missing: apt-get install chromium"
-    page: Page = playwright.chromium.launch(executable_path=path, args=FLAGS).new_page(  # type: ignore[attr-defined]  # playwright's own type is private
-        viewport={"width": 1440, "height": 900}
-    )
-    page.add_init_script(DRAWN)
+    browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.add_init_script(script)
     log_in(page, board)
     return page
 

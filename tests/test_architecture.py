@@ -23,7 +23,9 @@ APPS = {
     "weekly": {"runs", "targets"},
     "live": set(),
     "parameters": set(),
+    "axis": set(),
 }
+SHARED = {"parameters", "axis"}  # single files that every app may use
 FRAMEWORKS = {"django", "celery", "channels", "channels_redis", "ninja", "apps", "chaosboard"}
 
 
@@ -81,7 +83,7 @@ def test_apps_import_only_the_apps_they_may(path: Path) -> None:
     if app == "__init__":
         return
     found = imported(path)
-    others = {m.split(".")[1] for m in found if m.startswith("apps.")} - {app, "parameters"}
+    others = {m.split(".")[1] for m in found if m.startswith("apps.")} - {app} - SHARED
     assert others <= APPS[app]
     assert not {m for m in found if m.partition(".")[0] == "chaosboard"}
     if app == "live":
@@ -97,4 +99,4 @@ def test_no_signals_are_used() -> None:
 
 def test_every_app_is_known() -> None:
     folders = {p.name for p in (ROOT / "apps").iterdir() if p.is_dir() and p.name != "__pycache__"}
-    assert folders == set(APPS) - {"parameters"}
+    assert folders == set(APPS) - SHARED

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any
 
+from apps.axis import Tick, anchor, percent
 from engine import units
 from engine.experiment import Experiment
 from engine.parameters import dump
@@ -30,13 +31,6 @@ class Bar:
 class Lane:
     name: str
     bars: tuple[Bar, ...]
-
-
-@dataclass(frozen=True)
-class Tick:
-    x: str
-    label: str
-    anchor: str
 
 
 @dataclass(frozen=True)
@@ -69,9 +63,9 @@ def _lane(times: list[dict[str, Any]], whole: float) -> Lane:
         first, last = times[0], times[-1]
         end = _bar("fault", first["start"], last["end"], f"{first['line']}, {len(times)} times", whole)
         bars = [replace(bar, label="", kind="fault") for bar in bars]
-        label_x, anchor = (last["end"], "start") if end.anchor == "start" else (first["start"], "end")
+        label_x, at = (last["end"], "start") if end.anchor == "start" else (first["start"], "end")
         bars[-1] = replace(
-            bars[-1], label=end.label, label_x=_percent(label_x / whole * 100), anchor=anchor, kind="fault"
+            bars[-1], label=end.label, label_x=percent(label_x / whole * 100), anchor=at, kind="fault"
         )
     return Lane(times[0]["fault"], tuple(bars))
 
@@ -79,27 +73,20 @@ def _lane(times: list[dict[str, Any]], whole: float) -> Lane:
 def _bar(kind: str, start: float, end: float, label: str, whole: float) -> Bar:
     x, width = start / whole * 100, (end - start) / whole * 100
     if width >= 45:
-        label_x, anchor, kind = x, "start", f"{kind} wide"
+        label_x, at, kind = x, "start", f"{kind} wide"
     elif x + width <= 60:
-        label_x, anchor = x + width, "start"
+        label_x, at = x + width, "start"
     else:
-        label_x, anchor = x, "end"
+        label_x, at = x, "end"
     title = f"{label}, {_time(start)} to {_time(end)}"
-    return Bar(kind, _percent(x), _percent(width), label, _percent(label_x), anchor, title)
+    return Bar(kind, percent(x), percent(width), label, percent(label_x), at, title)
 
 
 def _ticks(whole: float) -> tuple[Tick, ...]:
     step = next((n for n in NICE if whole / n <= TICKS), whole)
     times = [i * step for i in range(int(whole / step) + 1)]
-    return tuple(Tick(_percent(t / whole * 100), _time(t), _anchor(t, whole)) for t in times)
-
-
-def _anchor(time: float, whole: float) -> str:
-    return "start" if time == 0 else "end" if time > 0.97 * whole else "middle"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.3f}%"
+    places = [t / whole * 100 for t in times]
+    return tuple(Tick(percent(x), _time(t), anchor(x, 1.0, 97.0)) for x, t in zip(places, times, strict=True))
 
 
 def _time(value: float) -> str:

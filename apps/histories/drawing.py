@@ -3,10 +3,12 @@
 Positions are percentages of the width, so that nothing but the text keeps its size on any screen.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
+from apps.axis import Tick, anchor, nice, percent
 from engine.text import seconds
 
 ROW = 36  # px of one operation
@@ -56,16 +58,20 @@ class Band:
 
 
 @dataclass(frozen=True)
-class Tick:
+class Mark:
+    """A moment at which something happened to the system: a line through all lanes, with words at its top."""
+
     x: str
     label: str
-    at: str
+    label_at: str  # start or end
+    at: float
 
 
 @dataclass(frozen=True)
 class Timeline:
     lanes: tuple[Lane, ...]
     bands: tuple[Band, ...]
+    marks: tuple[Mark, ...]
     ticks: tuple[Tick, ...]
     start: float  # of the window that is shown
     end: float
@@ -74,9 +80,16 @@ class Timeline:
 
 
 def timeline(
-    story: dict[str, Any], windows: list[dict[str, Any]], whole: float | None, anchors: dict[int, str]
+    story: dict[str, Any],
+    windows: list[dict[str, Any]],
+    whole: float | None,
+    anchors: dict[int, str],
+    moments: Sequence[dict[str, Any]] = (),
 ) -> Timeline:
-    """`windows` have label, start and end (None: not over) in seconds; `whole` is how long all lasted."""
+    """`windows` have label, start and end (None: not over) in seconds; `whole` is how long all lasted.
+
+    `moments` have label and at.
+    """
     start, end = _window(story)
     scale = _Scale(start, end)
     ops = sorted(story["operations"], key=lambda op: (_place(story, op), op["start"]))
@@ -85,7 +98,7 @@ def timeline(
     ]
     bands = [_band(window, scale) for window in windows]
     return Timeline(
-        tuple(lanes), tuple(bands), _ticks(scale), start, end,
+        tuple(lanes), tuple(bands), tuple(_mark(m, scale) for m in moments), _ticks(scale), start, end,
         min(0.0, start), max(whole or 0.0, end),
     )  # fmt: skip
 
@@ -129,8 +142,8 @@ def _bar(story: dict[str, Any], op: dict[str, Any], row: int, scale: _Scale, anc
         "maybe" if op["maybe"] else "",
     ]
     return Bar(
-        op["index"], anchors[op["index"]], " ".join(kind for kind in kinds if kind), _percent(x),
-        _percent(max(until - x, THIN)), label, _percent(x if left or open_ else until),
+        op["index"], anchors[op["index"]], " ".join(kind for kind in kinds if kind), percent(x),
+        percent(max(until - x, THIN)), label, percent(x if left or open_ else until),
         "start" if left or (open_ and x < 60) else "end", row * ROW + 14, row * ROW + 19, op["start"],
         None if open_ else op["end"], f"{label}: client {op['process']} {op['told']}; {times(op)}",
     )  # fmt: skip
@@ -149,29 +162,24 @@ def _band(window: dict[str, Any], scale: _Scale) -> Band:
     x = scale.at(window["start"])
     end = 200.0 if window["end"] is None else scale.at(window["end"])
     return Band(
-        _percent(x), _percent(max(end - x, 0.0)), window["label"], _percent(max(x, 0.0)),
+        percent(x), percent(max(end - x, 0.0)), window["label"], percent(max(x, 0.0)),
         window["start"], window["end"],
     )  # fmt: skip
 
 
+def _mark(moment: dict[str, Any], scale: _Scale) -> Mark:
+    x = scale.at(moment["at"])
+    return Mark(percent(x), moment["label"], "start" if x <= 60 else "end", moment["at"])
+
+
 def _ticks(scale: _Scale) -> tuple[Tick, ...]:
-    step = _step((scale.end - scale.start) / TICKS)
+    step = nice((scale.end - scale.start) / TICKS)
     first = int(scale.start // step) + 1
     found = [(first + i) * step for i in range(TICKS + 1)]
     return tuple(
-        Tick(_percent(scale.at(t)), tick(t, step), _anchor(scale.at(t)))
+        Tick(percent(scale.at(t)), tick(t, step), anchor(scale.at(t)))
         for t in found if t <= scale.end
     )  # fmt: skip
-
-
-def _step(least: float) -> float:
-    """1, 2 or 5 of some power of ten, not below `least`."""
-    power = 1.0
-    while power > least:
-        power /= 10
-    while power * 10 <= least:
-        power *= 10
-    return next(power * n for n in (1, 2, 5, 10) if power * n >= least * 0.999)
 
 
 def tick(time: float, step: float) -> str:
@@ -182,11 +190,3 @@ def tick(time: float, step: float) -> str:
         unit, factor = "s", 1.0
     digits = next((d for d in range(7) if step * factor >= 0.999 * 10.0**-d), 7)
     return f"{time * factor:,.{digits}f} {unit}"
-
-
-def _anchor(x: float) -> str:
-    return "start" if x < 8 else "end" if x > 92 else "middle"
-
-
-def _percent(value: float) -> str:
-    return f"{value:.3f}%"

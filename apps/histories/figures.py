@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from apps.axis import nice
 from apps.histories.cycle import Circle, circle
-from apps.histories.drawing import Timeline, timeline, times
+from apps.histories.drawing import Timeline, tick, timeline, times
 
 LEVELS = {
     "read-uncommitted": "read uncommitted", "read-committed": "read committed",
@@ -16,7 +17,10 @@ LEVELS = {
 
 @dataclass(frozen=True)
 class Told:
-    """A story as a page shows it; `ident` is its place among those of the page."""
+    """A story as a page shows it; `ident` is its place among those of the page.
+
+    `meanwhile` are sentences on what else happened between its first call and its last answer.
+    """
 
     ident: str
     story: dict[str, Any]
@@ -25,21 +29,34 @@ class Told:
     rows: list[dict[str, Any]]
     still_holds: list[str]
     rules_out: list[str]
+    meanwhile: list[str]
     again: bool = False  # one of the same kind stands before it
 
 
 def told(
-    stories: list[dict[str, Any]], windows: Sequence[dict[str, Any]] = (), whole: float | None = None
+    stories: list[dict[str, Any]],
+    windows: Sequence[dict[str, Any]] = (),
+    whole: float | None = None,
+    changes: Sequence[dict[str, Any]] = (),
 ) -> list[Told]:
-    """`windows`: label, start, end in seconds on the same axis as the stories."""
+    """`windows`: label, start, end in seconds on the same axis as the stories; `changes` of the leader as
+    `engine.leadership.leader_changes` has them."""
     used: set[int] = set()
-    found = [_told(f"story-{i}", story, list(windows), whole, used) for i, story in enumerate(stories, 1)]
+    leaders = [c for c in changes if c["to"] is not None]
+    found = [
+        _told(f"story-{i}", story, list(windows), whole, leaders, used) for i, story in enumerate(stories, 1)
+    ]
     kinds = [one.story["kind"] for one in found]
     return [replace(one, again=kinds[i] in kinds[:i]) for i, one in enumerate(found)]
 
 
 def _told(
-    ident: str, story: dict[str, Any], windows: list[dict[str, Any]], whole: float | None, used: set[int]
+    ident: str,
+    story: dict[str, Any],
+    windows: list[dict[str, Any]],
+    whole: float | None,
+    leaders: list[dict[str, Any]],
+    used: set[int],
 ) -> Told:
     anchors = {}
     for op in story["operations"]:
@@ -49,7 +66,8 @@ def _told(
     broken = story.get("rules_out") or []
     holds = [LEVELS[level] for level in LEVELS if level not in broken] if broken else []
     near = [w for w in windows if whole is None or w["start"] <= max(whole, story["end"])]
-    drawn = timeline(story, near, whole, anchors)
+    moments = [{"label": f"{c['to']} leads", "at": c["elected_at"]} for c in leaders]
+    drawn = timeline(story, near, whole, anchors, moments)
     return Told(
         ident,
         story,
@@ -58,7 +76,31 @@ def _told(
         rows,
         holds,
         [LEVELS.get(level, level) for level in broken],
+        _meanwhile(story, near, leaders),
     )
+
+
+def _meanwhile(
+    story: dict[str, Any], windows: list[dict[str, Any]], leaders: list[dict[str, Any]]
+) -> list[str]:
+    start, end = story["start"], story["end"]
+    step = nice(max(end - start, 1e-6) / 50)
+    found = [
+        (one["start"], f"It was hurt ({one['label']}) {_lasted(one, step)}.")
+        for one in windows
+        if one["start"] <= end and (one["end"] is None or one["end"] >= start)
+    ]
+    found += [
+        (one["elected_at"], f"{one['to']} took over from {one['from']} at {tick(one['elected_at'], step)}.")
+        for one in leaders
+        if start <= one["elected_at"] <= end
+    ]
+    return [sentence for _, sentence in sorted(found)]
+
+
+def _lasted(window: dict[str, Any], step: float) -> str:
+    begun = f"from {tick(window['start'], step)}"
+    return f"{begun} on" if window["end"] is None else f"{begun} to {tick(window['end'], step)}"
 
 
 def _row(op: dict[str, Any], story: dict[str, Any], anchors: dict[int, str]) -> dict[str, Any]:

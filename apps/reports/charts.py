@@ -7,10 +7,11 @@ from typing import Any
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
+from apps.axis import nice
+
 WIDTH, HEIGHT = 760, 128  # of one chart, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 62, 8, 22, 18
 POINTS = 400  # a trace; of each group of intervals its worst is drawn
-STEPS = (1, 2, 5)
 
 Point = tuple[float, float | None]
 Interval = dict[str, Any]
@@ -41,8 +42,24 @@ class Band:
     end: float | None
 
 
-def charts(intervals: Sequence[Interval], faults: Iterable[dict[str, Any]], end: float | None) -> list[Chart]:
-    """Availability, latency and operations on one axis of time; none where nothing was measured."""
+@dataclass(frozen=True)
+class Moment:
+    """One point in time that is worth a line through all charts, and words in the first."""
+
+    at: float
+    text: str
+
+
+def charts(
+    intervals: Sequence[Interval],
+    faults: Iterable[dict[str, Any]],
+    end: float | None,
+    back: Moment | None = None,
+) -> list[Chart]:
+    """Availability, latency and operations on one axis of time; none where nothing was measured.
+
+    `back` is when the service was steady again.
+    """
     if not intervals:
         return []
     end = max(end or 0.0, intervals[-1]["t"] + intervals[-1]["width"])
@@ -54,12 +71,12 @@ def charts(intervals: Sequence[Interval], faults: Iterable[dict[str, Any]], end:
     for name, unit, traces, top in (
         ("Availability", "%", _availability(intervals), 100.0),
         ("Latency p50 and p99", "ms", _latency(intervals), None),
-        ("Operations a second", "", _operations(intervals), None),
+        ("Operations a second", "/s", _operations(intervals), None),
     ):
         values = [v for trace in traces for _, v in trace.points if v is not None]
         if values:
             highest = top or nice(max(values))
-            svg = _draw(name, unit, traces, highest, bands, end, first=not found)
+            svg = _draw(name, unit, traces, highest, bands, end, back, first=not found)
             found.append(Chart(name, unit, tuple(traces), highest, svg))
     return found
 
@@ -130,14 +147,6 @@ def _operations(intervals: Sequence[Interval]) -> list[Trace]:
 # Traces -> SVG
 
 
-def nice(value: float) -> float:
-    """1, 2 or 5 of some power of ten, not below `value`."""
-    power = 1e-9
-    while power * 10 <= value:
-        power *= 10
-    return next((power * step for step in (*STEPS, 10) if power * step >= value), power * 10)
-
-
 def _draw(
     name: str,
     unit: str,
@@ -145,6 +154,7 @@ def _draw(
     top: float,
     bands: Sequence[Band],
     end: float,
+    back: Moment | None,
     *,
     first: bool,
 ) -> SafeString:
@@ -154,10 +164,11 @@ def _draw(
         *(_level(top * share, unit, y) for share in (0.0, 0.5, 1.0)),
         *(_tick(t, x) for t in _ticks(end)),
         *(_trace(trace, x, y) for trace in traces),
+        *([_moment(back, x, named=first)] if back else []),
     ]
     return format_html(
         '<svg class="drawn" viewBox="0 0 {} {}" role="img" aria-label="{} over time, in {}">{}{}</svg>',
-        WIDTH, HEIGHT, name, unit or "operations a second", HATCH, mark_safe("".join(parts)),
+        WIDTH, HEIGHT, name, unit, HATCH, mark_safe("".join(parts)),
     )  # fmt: skip
 
 
@@ -187,12 +198,22 @@ def _band(band: Band, x: Callable[[float], float], end: float, *, named: bool) -
     )  # fmt: skip
 
 
+def _moment(moment: Moment, x: Callable[[float], float], *, named: bool) -> SafeString:
+    at, bottom = x(moment.at), HEIGHT - BOTTOM
+    line = format_html('<path class="back" d="M{} {}V{}"/>', at, TOP, bottom)
+    if not named:
+        return line
+    late = at > WIDTH * 0.75
+    return line + format_html(
+        '<text class="back-label" x="{}" y="{}" text-anchor="{}">{}</text>',
+        at - 5 if late else at + 5, bottom - 6, "end" if late else "start", moment.text,
+    )  # fmt: skip
+
+
 def _level(value: float, unit: str, y: Callable[[float], float]) -> SafeString:
     return format_html(
-        '<path class="rule" d="M{} {}H{}"/><text class="tick" x="{}" y="{}" text-anchor="end">{:g}{}</text>'.replace(
-            "{:g}", "{}"
-        ),
-        LEFT, y(value), WIDTH - RIGHT, LEFT - 7, y(value) + 4, f"{value:,g}", f" {unit}" if unit else "",
+        '<path class="rule" d="M{} {}H{}"/><text class="tick" x="{}" y="{}" text-anchor="end">{} {}</text>',
+        LEFT, y(value), WIDTH - RIGHT, LEFT - 7, y(value) + 4, f"{value:,g}", unit,
     )  # fmt: skip
 
 

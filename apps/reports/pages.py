@@ -1,16 +1,19 @@
 """What a report page shows, from the stored result and events alone."""
 
 import copy
+from dataclasses import asdict
 from statistics import median
 from typing import Any
 
 from apps.histories import figures
 from apps.reports import sheet
 from apps.reports.advice import Advice, advice
-from apps.reports.charts import charts
+from apps.reports.charts import Moment, charts
+from apps.reports.templatetags.figures import seconds
 from apps.runs.models import Run
 from engine.errors import EngineError
 from engine.inspect import faults_for
+from engine.leadership import leader_changes
 from engine.story import story_of
 from engine.text import said_once
 
@@ -116,7 +119,8 @@ def said(seen: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def consistency(result: dict[str, Any]) -> list[figures.Told]:
     """What the checkers found, told and drawn on the run's own axis of time."""
     stories = [story for check in result["checks"] for story in check.get("stories", [])]
-    return figures.told(stories, figures.fault_windows(result["faults"]), result["duration"])
+    windows = figures.fault_windows(result["faults"])
+    return figures.told(stories, windows, result["duration"], result["leader_changes"])
 
 
 def first_violation(run: Run) -> figures.Told | None:
@@ -125,7 +129,8 @@ def first_violation(run: Run) -> figures.Told | None:
     if event is None:
         return None
     story = story_of(event.data)
-    return figures.told([story], _faults_so_far(run), max(event.at, story["end"]))[0]
+    views = [{**e.data, "at": e.at} for e in run.events.filter(kind="leader").order_by("n")]
+    return figures.told([story], _faults_so_far(run), max(event.at, story["end"]), leader_changes(views))[0]
 
 
 def _faults_so_far(run: Run) -> list[dict[str, Any]]:
@@ -157,6 +162,15 @@ def next_steps(run: Run, result: dict[str, Any]) -> list[Advice]:
     return advice(result, run.target.kind, tested, suited)
 
 
+def steady_again(result: dict[str, Any]) -> Moment | None:
+    """When it was steady again, for its line in the charts. After several faults no one moment stands for all."""
+    after, hurt = result["recovery"]["time_to_recover_from_injected"], result["faults"]
+    begun = [fault["injected_at"] for fault in hurt if fault.get("injected_at") is not None]
+    if len(begun) != 1 or after is None or not result["recovery"].get("broken", True):
+        return None
+    return Moment(begun[0] + after, f"steady again +{seconds(after)}")
+
+
 def told_plan(run: Run) -> dict[str, Any]:
     """What was planned, as the run told it at its beginning; {} where it never began."""
     event = run.events.filter(kind="run").order_by("n").first()
@@ -167,8 +181,9 @@ def context(run: Run) -> dict[str, Any]:
     """All that the page and every file of it show."""
     result, before, seen = report(run), earlier(run), events(run)
     measured = [e["data"] for e in seen if e["kind"] == "interval"]
+    back = steady_again(result)
     return {
-        "charts": charts(measured, result["faults"], result["duration"]),
+        "charts": charts(measured, result["faults"], result["duration"], back),
         "figures": sheet.figures(result),
         "advice": next_steps(run, result),
         "injections": list(run.injections.order_by("step", "node")),
@@ -177,7 +192,12 @@ def context(run: Run) -> dict[str, Any]:
         "said": said(seen),
         "run": run,
         "report": result,
-        "report_data": {"duration": result["duration"], "faults": result["faults"], "events": seen},
+        "report_data": {
+            "duration": result["duration"],
+            "faults": result["faults"],
+            "events": seen,
+            "back": back and asdict(back),
+        },
         "earlier": before,
         "deltas": deltas(result, before),
         "told": consistency(result),

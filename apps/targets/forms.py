@@ -153,6 +153,7 @@ class TargetForm(forms.Form):
             data = {**data.dict(), "nodes-TOTAL_FORMS": "0", "nodes-INITIAL_FORMS": "0"}
         super().__init__(data, initial=_initial(instance))
         self.fields["kind"].choices = [(name, name) for name in PROBES.names()]
+        self.fields["kind"].initial = "http"  # what most people have
         others = Target.objects.exclude(pk=instance.pk if instance else None).values_list("name", flat=True)
         self.fields["depends_on"].choices = [(name, name) for name in others]
         rows = [_row(node) for node in instance.nodes.all()] if instance else []

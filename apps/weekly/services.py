@@ -3,6 +3,7 @@
 import logging
 import smtplib
 from datetime import datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.db import IntegrityError, transaction
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.safestring import mark_safe
 
 from apps.weekly.models import Sent, Wish
 from apps.weekly.summary import Week, week
@@ -69,14 +71,23 @@ def _claim(wish: Wish, moment: datetime) -> Sent | None:
 
 
 def _mail(wish: Wish, found: Week) -> EmailMultiAlternatives:
-    text, html = drawn(wish, found)
+    text, html = drawn(wish, found, style=style())
     mail = EmailMultiAlternatives(f"[chaosboard] {found.subject}", text, None, [wish.address])
     mail.attach_alternative(html, "text/html")
     return mail
 
 
-def drawn(wish: Wish, found: Week) -> tuple[str, str]:
-    """The summary as plain text and as HTML, with times of the person's zone."""
-    context = {"week": found, "board": settings.CHAOSBOARD_URL.rstrip("/"), "wish": wish}
+def drawn(wish: Wish, found: Week, style: str = "") -> tuple[str, str]:
+    """The summary as plain text and as HTML, with times of the person's zone.
+
+    A mail carries its style sheet within it; without `style` the HTML links the board's own, as a page must.
+    """
+    board = settings.CHAOSBOARD_URL.rstrip("/")
+    context = {"week": found, "board": board, "wish": wish, "style": mark_safe(style)}
     with timezone.override(ZoneInfo(wish.timezone)):
         return render_to_string("weekly/mail.txt", context), render_to_string("weekly/mail.html", context)
+
+
+@cache
+def style() -> str:
+    return (settings.BASE_DIR / "static/css/mail.css").read_text()

@@ -8,11 +8,13 @@ from django.db.models import Max, QuerySet
 
 from apps.runs.models import Figures
 from apps.targets.models import Target
+from engine.text import count
 
 WEEK = timedelta(days=7)
 BEFORE = timedelta(days=28)  # against which the week is held
 LONGER = 1.25  # times the usual: a recovery that took so long got worse
 LESS = 0.01  # of availability
+VERDICTS = ("held", "violated", "unknown")
 STALE = timedelta(days=30)  # a service that was last tested before this is untested
 
 
@@ -55,22 +57,20 @@ class Week:
     tested: list[Tested]
     worse: list[Worse]
     untested: list[Untested]
+    services: int  # that are registered
 
     @property
     def runs(self) -> int:
         return sum(one.runs for one in self.tested)
 
     @property
-    def violated(self) -> int:
-        return sum(one.violated for one in self.tested)
-
-    @property
     def subject(self) -> str:
         if not self.tested:
             return "Nothing was tested this week"
-        held = sum(one.held for one in self.tested)
-        worse = f", {len(self.worse)} got worse" if self.worse else ", nothing got worse"
-        return f"{self.runs} run{'' if self.runs == 1 else 's'}: {held} held, {self.violated} violated{worse}"
+        counts = {word: sum(getattr(one, word) for one in self.tested) for word in VERDICTS}
+        verdicts = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
+        worse = count(len(self.worse), "experiment") if self.worse else "nothing"
+        return f"{count(self.runs, 'run')}: {verdicts}; {worse} got worse"
 
 
 def week(end: datetime) -> Week:
@@ -81,7 +81,14 @@ def week(end: datetime) -> Week:
     before = _by_experiment(rows.filter(at__gte=start - BEFORE, at__lt=start, experiment__in=list(now)))
     tested = [_tested(rows) for rows in now.values()]
     worse = [w for pk, rows in now.items() if (w := _worse(rows, before.get(pk, [])))]
-    return Week(start, end, sorted(tested, key=lambda t: (-t.violated, t.experiment)), worse, _untested(end))
+    return Week(
+        start,
+        end,
+        sorted(tested, key=lambda t: (-t.violated, t.experiment)),
+        worse,
+        _untested(end),
+        Target.objects.count(),
+    )
 
 
 def _by_experiment(rows: QuerySet[Figures]) -> dict[int, list[Figures]]:
@@ -94,7 +101,7 @@ def _by_experiment(rows: QuerySet[Figures]) -> dict[int, list[Figures]]:
 def _tested(rows: list[Figures]) -> Tested:
     verdicts = [row.verdict for row in rows]
     first = rows[0]
-    counts = (verdicts.count(word) for word in ("held", "violated", "unknown"))
+    counts = (verdicts.count(word) for word in VERDICTS)
     return Tested(
         first.experiment.name, first.experiment_id, first.target.name, *counts, _usual(rows, "recover")
     )

@@ -1,4 +1,4 @@
-from django import forms
+from django import conf, forms
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -39,13 +39,18 @@ def settings(request: HttpRequest) -> HttpResponse:
         saved.save()
         messages.success(request, f"Saved: {saved}." if saved.wanted else "Saved: nothing is sent to you.")
         return redirect("weekly:settings")
-    context = {"form": form, "sent": wish.sent.all()[:5] if wish.pk else [], "week": week(timezone.now())}
+    context = {
+        "form": form,
+        "sent": wish.sent.all()[:5] if wish.pk else [],
+        "week": week(timezone.now()),
+        "carried": "console" not in conf.settings.EMAIL_BACKEND,
+    }
     return render(request, "weekly/settings.html", context, status=400 if form.errors else 200)
 
 
 @require_GET
 def preview(request: HttpRequest) -> HttpResponse:
-    """The mail as it would be sent now, as text or as the HTML of the mail, without any inline style."""
+    """The mail as it would be sent now, as text or as HTML."""
     text, html = services.drawn(_wish(request), week(timezone.now()))
     if request.GET.get("as") == "text":
         return HttpResponse(text, content_type="text/plain; charset=utf-8")

@@ -1,9 +1,11 @@
+from dataclasses import fields
 from typing import Annotated, Any
 
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from ninja import Query, Router, Schema, Status
+from pydantic import create_model
 
 from apps.reports import pages
 from apps.runs import review, services
@@ -17,20 +19,13 @@ REASON = takes({"reason": {"type": "string"}}, ["reason"])
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-class Asked(Schema):
-    """What a run must be to be listed; `q` is looked for in its verdict, names, tags and people."""
-
-    q: str = ""
-    state: str = ""
-    verdict: str = ""
-    service: str = ""
-    experiment: str = ""
-    by: str = ""
-    since: str = ""
-    until: str = ""
-    fault: str = ""
-    tag: str = ""
-    archived: bool = False
+# What a run must be to be listed: the parts of the page's own filter
+Asked = create_model(
+    "Asked",
+    __base__=Schema,
+    **{part.name: (str, "") for part in fields(review.Filter) if part.name != "archived"},
+    archived=(bool, False),
+)
 
 
 def _all() -> QuerySet[Run]:
@@ -39,7 +34,7 @@ def _all() -> QuerySet[Run]:
 
 @router.get("", summary="Runs, newest first, as the page of the runs filters them")
 def index(request: HttpRequest, asked: Query[Asked], before: int | None = None, limit: Limit = 50) -> Any:
-    wanted = {name: "yes" if value is True else value or "" for name, value in asked.dict().items()}
+    wanted = {name: "yes" if value is True else value or "" for name, value in asked.model_dump().items()}
     page = review.page(review.Filter(**wanted).rows(), before, size=limit)
     return {"runs": [summary(run) for run in review.with_tags(page.runs)]}
 

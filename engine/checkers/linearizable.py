@@ -27,7 +27,7 @@ from engine.text import count
 from engine.verdict import Judgement, Verdict
 
 NAME = "linearizable"
-EXPECTED = "every operation takes effect at one moment between its call and its answer"
+EXPECTED = "every answer fits a single copy of the data, changed by one operation at a time"
 ZONED = {
     "register": Words("read", "write"),
     "cas-register": Words("read", "write", "cas"),

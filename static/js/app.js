@@ -31,6 +31,13 @@ function countDown() {
   }
 }
 
+/** Where the links of the top bar are swiped, the one to this page is in sight. */
+function showWhere() {
+  const here = document.querySelector('.nav [aria-current]')
+  const nav = here?.parentElement
+  if (nav) nav.scrollLeft = here.offsetLeft - nav.offsetLeft - (nav.clientWidth - here.offsetWidth) / 2
+}
+
 function onClick(event) {
   if (event.target.closest('[data-theme-toggle]')) return toggleTheme()
   const opener = event.target.closest('[data-dialog]')
@@ -69,7 +76,8 @@ matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => {
 
 tellTimes()
 countDown()
+showWhere()
 keepFresh()
 setInterval(countDown, 200)
 setInterval(tellTimes, 30_000)
-document.addEventListener('refreshed', () => { tellTimes(); countDown() })
+for (const part of ['refreshed', 'htmx:after:swap']) document.addEventListener(part, () => { tellTimes(); countDown() })

@@ -202,7 +202,7 @@ export class Charts {
       yaxis: { range: [0, 1], visible: false, fixedrange: true },
       yaxis2: { ...grid, fixedrange: true, overlaying: 'y', side: 'left', ...(typeof yaxis === 'function' ? yaxis(this.data) : yaxis) },
       shapes: [...this._phases(), ...this._found()],
-      annotations: labels ? [...this._labels(), ...this._violated()] : [],
+      annotations: labels ? [...this._labels(), ...this._named()] : [],
     }
   }
 
@@ -214,19 +214,27 @@ export class Charts {
     }))
   }
 
-  /** The moment of the first violation of the data. */
-  _found() {
-    const { violation } = this.ledger
-    const line = { color: this.palette.red, width: 2, dash: 'dash' }
-    return violation ? [{ type: 'line', xref: 'x', yref: 'paper', x0: violation.at, x1: violation.at, y0: 0, y1: 1, line }] : []
+  /** What has a line of its own: the first violation of the data, and when it was steady again. */
+  get _moments() {
+    const { violation, back } = this.ledger
+    return [
+      ...(violation ? [{ at: violation.at, text: 'the data is wrong', tone: 'red', line: { width: 2, dash: 'dash' }, y: 0.16 }] : []),
+      ...(back ? [{ at: back.at, text: back.text, tone: 'teal-ink', line: { width: 1.4, dash: 'dot' }, y: 0 }] : []),
+    ]
   }
 
-  _violated() {
-    const { violation } = this.ledger
-    if (!violation) return []
-    const late = violation.at > this.end * 0.7
-    const font = { color: this.palette.red, size: 11, weight: 600 }
-    return [{ x: violation.at, y: 0, xref: 'x', yref: 'paper', xanchor: late ? 'right' : 'left', yanchor: 'bottom', xshift: late ? -4 : 4, showarrow: false, text: 'the data is wrong', font }]
+  _found() {
+    return this._moments.map(({ at, tone, line }) => (
+      { type: 'line', xref: 'x', yref: 'paper', x0: at, x1: at, y0: 0, y1: 1, line: { ...line, color: this.palette[tone] } }
+    ))
+  }
+
+  _named() {
+    return this._moments.map(({ at, text, tone, y }) => {
+      const late = at > this.range[0] + (this.range[1] - this.range[0]) * 0.7
+      const font = { color: this.palette[tone], size: 11, weight: 600 }
+      return { x: at, y, xref: 'x', yref: 'paper', xanchor: late ? 'right' : 'left', yanchor: 'bottom', xshift: late ? -4 : 4, showarrow: false, text, font }
+    })
   }
 
   _bands() {

@@ -76,7 +76,18 @@ export class Lanes {
       if (text && item.matches('.bar')) this.label(text, x, item.dataset.e === undefined ? x : end)
       else if (text) text.setAttribute('x', percent(Math.max(x, 0)))
     }
+    for (const item of this.figure.querySelectorAll('[data-at]')) this.mark(item, this.at(number(item, 'at')))
     this.ticks()
+  }
+
+  mark(item, x) {
+    for (const end of ['x1', 'x2']) item.querySelector('line').setAttribute(end, percent(x))
+    const text = item.querySelector('text')
+    if (!text) return
+    const late = x > 60
+    text.setAttribute('x', percent(x))
+    text.setAttribute('dx', late ? '-6' : '6')
+    text.setAttribute('text-anchor', late ? 'end' : 'start')
   }
 
   label(text, x, end) {

@@ -15,6 +15,7 @@ export class Ledger {
     this.facts = new Map()
     this.totals = { good: 0, total: 0, ok: 0, fail: 0, info: 0 }
     this.violation = null
+    this.back = null // when it was steady again, as the report tells it
     this.verdict = null
     this.over = false
     this.told = [] // all but the intervals

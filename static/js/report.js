@@ -2,12 +2,13 @@
 import { Charts } from './charts.js'
 import { Ledger } from './ledger.js'
 
-const { duration, faults, events } = JSON.parse(document.getElementById('report-data').textContent)
+const { duration, faults, events, back } = JSON.parse(document.getElementById('report-data').textContent)
 const ledger = new Ledger()
 
 // A report may hold only some of the events: they are taken in order, and numbered anew.
 events.toSorted((a, b) => a.n - b.n).forEach((event, i) => ledger.take({ ...event, n: i + 1 }))
 ledger.over = true
+ledger.back = back
 ledger.at = Math.max(ledger.at, duration ?? 0)
 
 /** What was judged goes before what was streamed. */

@@ -1,6 +1,7 @@
 """Figures as people read them: with a unit, as exact as they are, and a dash where nothing was measured."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,8 @@ from engine.traffic import told
 register = template.Library()
 NOTHING = "–"
 ABSENT = (None, "")  # the second is what a template has for a key that an older board did not store
+
+SHORT = re.compile(r"(\d)(%|ms\b|s\b)")  # a unit that stands at its number
 
 PILLS = {
     "held": "ok",
@@ -186,10 +189,11 @@ def label(name: str) -> str:
 
 
 @register.simple_tag
-def current(request: Any, prefix: str) -> SafeString | str:
-    """aria-current on the link to the part of the board that is open."""
+def current(request: Any, prefix: str, but: str = "/") -> SafeString | str:
+    """aria-current on the link to the part of the board that is open; `but` is a part of it with a link of its own."""
     path = getattr(request, "path", "")
     here = path == prefix if prefix == "/" else path.startswith(prefix)
+    here = here and (but == "/" or not path.startswith(but))
     return format_html(' aria-current="{}"', "page") if here else ""
 
 
@@ -238,9 +242,15 @@ def judged(report: dict[str, Any] | None) -> list[dict[str, Any]]:
     if not report:
         return []
     items = [*report.get("expectations", []), *report.get("checks", [])]
+    items = [{**item, "expected": bound(item.get("expected", ""))} for item in items]
     if not any(item["name"] == "clean" for item in items):
         items.append(_clean(report))
     return items
+
+
+def bound(text: str) -> str:
+    """A comparison as it is printed: `>= 99.9%` -> `≥ 99.9 %`."""
+    return SHORT.sub(r"\1 \2", text.replace(">=", "≥").replace("<=", "≤"))
 
 
 def _clean(report: dict[str, Any]) -> dict[str, Any]:

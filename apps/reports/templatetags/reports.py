@@ -7,6 +7,7 @@ from django import template
 from django.utils.safestring import SafeString
 
 from apps.reports import charts
+from apps.reports.templatetags.figures import bound
 
 register = template.Library()
 register.filter("legend", charts.legend)
@@ -19,7 +20,7 @@ def distinct(values: Iterable[str]) -> list[str]:
 
 @register.filter
 def told_tolerance(found: Mapping[str, Any] | Iterable[str] | str) -> SafeString | str:
-    """The tolerance of a probe, as it was written: `availability >= 99 %, p99 <= 200 ms`."""
+    """The tolerance of a probe: `availability ≥ 99 %, p99 ≤ 200 ms`."""
     if isinstance(found, Mapping):
-        return ", ".join(f"{key} {value}" for key, value in found.items())
-    return found if isinstance(found, str) else ", ".join(found)
+        return bound(", ".join(f"{key} {value}" for key, value in found.items()))
+    return bound(found if isinstance(found, str) else ", ".join(found))

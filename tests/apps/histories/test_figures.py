@@ -54,6 +54,28 @@ def test_faults_are_bands_on_the_same_axis() -> None:
     assert percent(second.x) + percent(second.width) > 100
 
 
+def test_what_happened_meanwhile_is_told_in_its_order_and_drawn() -> None:
+    one = story("register/old-value-again")
+    windows = [
+        {"label": "cut n1", "start": 0.004, "end": 0.006},
+        {"label": "kill n2", "start": one["end"] + 1, "end": None},
+    ]
+    changes = [
+        {"lost_at": 0.004, "elected_at": 0.005, "from": "n1", "to": "n3"},
+        {"lost_at": 0.006, "elected_at": None, "from": "n3", "to": None},
+    ]
+    (told,) = figures.told([one], windows, 0.01, changes)
+    assert told.meanwhile == [
+        "It was hurt (cut n1) from 4.0 ms to 6.0 ms.",
+        "n3 took over from n1 at 5.0 ms.",
+    ]
+    (mark,) = told.timeline.marks
+    drawn = told.timeline
+    assert mark.label == "n3 leads"
+    place = (0.005 - drawn.start) / (drawn.end - drawn.start) * 100
+    assert percent(mark.x) == pytest.approx(place, abs=1e-3)
+
+
 def test_a_circle_has_an_arrow_for_each_edge_and_a_node_for_each_transaction() -> None:
     one = story("list-append/read-skew")
     drawn = circle(one, {0: "op-0", 1: "op-1"})

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from apps.reports import charts, exports, paper, sheet
+from apps.reports import charts, exports, pages, paper, sheet
 from apps.reports.advice import advice
 from apps.reports.pages import EMPTY
 from apps.runs import services
@@ -144,6 +144,32 @@ def test_a_chart_shows_when_it_was_hurt_and_escapes_names() -> None:
     svg = charts.charts(intervals([0.1] * 5), [fault], 0.5)[0].svg
     assert "&lt;b&gt;cut&lt;/b&gt;" in svg
     assert "<b>" not in svg
+
+
+def test_a_line_says_when_it_was_steady_again_in_words_only_once() -> None:
+    drawn = charts.charts(intervals([0.1] * 5), [], 0.5, charts.Moment(0.3, "steady again +200 ms"))
+    assert ["steady again +200 ms" in chart.svg for chart in drawn] == [True, False]
+    assert all(chart.svg.count('class="back"') == 1 for chart in drawn)
+
+
+@pytest.mark.parametrize(
+    ("begun", "recovery", "says"),
+    [
+        ([10.0], {"broken": True}, charts.Moment(12.0, "steady again +2.00 s")),
+        ([10.0], {"broken": False}, None),
+        ([10.0], {"broken": True, "time_to_recover_from_injected": None}, None),
+        ([10.0, 20.0], {"broken": True}, None),
+        ([None], {"broken": True}, None),
+    ],
+)
+def test_one_moment_stands_for_the_recovery_from_one_fault(
+    begun: list[float | None], recovery: dict[str, Any], says: charts.Moment | None
+) -> None:
+    result = {
+        "faults": [{"injected_at": at} for at in begun],
+        "recovery": {"time_to_recover_from_injected": 2.0, **recovery},
+    }
+    assert pages.steady_again(result) == says
 
 
 def test_nothing_measured_draws_nothing() -> None:

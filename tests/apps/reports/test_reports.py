@@ -75,6 +75,19 @@ def test_what_several_faults_say_alike_is_said_once() -> None:
     assert pages.report(run)["clean_text"] == "cut n1 and cut n2: clean, no rule is left; cut n3: clean, gone"
 
 
+@pytest.mark.parametrize(
+    ("written", "printed"),
+    [
+        (">= 99.9%", "≥ 99.9 %"),
+        ("availability >= 60%, p99 <= 200ms", "availability ≥ 60 %, p99 ≤ 200 ms"),
+        ("every acknowledged element is in the last read", "every acknowledged element is in the last read"),
+        ("≤ 10.0 s from injected", "≤ 10.0 s from injected"),
+    ],
+)
+def test_a_bound_is_printed_with_its_signs_and_spaces(written: str, printed: str) -> None:
+    assert figures.bound(written) == printed
+
+
 def test_reports_do_not_change_what_is_stored() -> None:
     run = finished()
     pages.report(run)["recovery"]["availability"] = 0

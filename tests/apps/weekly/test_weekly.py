@@ -8,6 +8,7 @@ from apps.weekly import services
 from apps.weekly.models import Sent, Wish
 from apps.weekly.summary import week
 from tests.apps import factories
+from tests.apps.weekly.sink import sink
 
 pytestmark = pytest.mark.django_db
 MONDAY = datetime(2026, 11, 23, 8, tzinfo=UTC)
@@ -88,7 +89,7 @@ def test_the_mail_tells_what_was_tested_got_worse_and_is_untested(wish: Wish) ->
     ran(experiment, MONDAY, verdict="violated")
     services.tick(MONDAY)
     (sent,) = mail.outbox
-    assert sent.subject == "[chaosboard] 1 run: 0 held, 1 violated, 1 got worse"
+    assert sent.subject == "[chaosboard] 1 run: 1 violated; 1 experiment got worse"
     html, kind = sent.alternatives[0]
     assert kind == "text/html"
     for text in (sent.body, html):
@@ -97,6 +98,28 @@ def test_the_mail_tells_what_was_tested_got_worse_and_is_untested(wish: Wish) ->
         assert f"/runs/{bad.run_id}/report/" in text
         assert "billing" in text
         assert "never tested" in text
+
+
+def test_a_mail_arrives_with_text_and_with_html_that_loads_nothing(wish: Wish, settings) -> None:
+    ran(factories.experiment(), MONDAY - timedelta(days=1), verdict="unknown", recover=None)
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    with sink() as server:
+        settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", server.port
+        assert services.tick(MONDAY) == 1
+    (letter,) = server.letters
+    assert (letter["To"], letter["Subject"]) == (
+        "ada@example.org",
+        "[chaosboard] 1 run: 1 unknown; nothing got worse",
+    )
+    text, html = (letter.get_body((kind,)) for kind in ("plain", "html"))
+    assert text
+    assert html
+    for part in (text.get_content(), html.get_content()):
+        assert "1 unknown" in part
+        assert "0 held" not in part
+        assert "http://localhost:8000/weekly/" in part
+    assert "<style>" in html.get_content()
+    assert not [word for word in ("<link", "src=", "url(", "@import") if word in html.get_content()]
 
 
 def test_a_week_without_runs_says_so() -> None:
@@ -121,5 +144,7 @@ def test_the_wish_is_kept_by_its_page_and_the_mail_can_be_seen(client, django_us
     assert client.post("/weekly/", form).status_code == 302
     assert str(Wish.objects.get()) == "ada: Friday 17:00 Europe/Paris"
     assert "WHAT IS UNTESTED" in client.get("/weekly/preview/?as=text").content.decode()
-    assert "What got worse" in client.get("/weekly/preview/").content.decode()
+    seen = client.get("/weekly/preview/")
+    assert "What got worse" in seen.content.decode()
+    assert "<style" not in seen.content.decode()  # which the policy of the board would not let the page use
     assert "Nothing was tested this week" in client.get("/weekly/").content.decode()
