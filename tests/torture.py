@@ -1,9 +1,9 @@
 """Kills chaosboard's own parts while faults are active, then reads the machine: `python -m tests.torture`.
 
 Each round starts a random fault on a random real system and, at a random instant, kills (SIGKILL) one or
-two of the board's parts, the target itself, or everything at once. After lease + 5 s it reads the machine
-(process states and limits, control groups, mounts, files, stress processes, links, members), never
-chaosboard's records, and counts what is left of the fault; then whether the run came to an end that tells
+two of the board's parts, the target itself (of a lab its switch), or everything at once. After lease + 5 s it
+reads the machine (process states and limits, control groups, mounts, files, stress processes, links, members),
+never chaosboard's records, and counts what is left of the fault; then whether the run came to an end that tells
 the truth, and whether an event of it is missing.
 """
 

@@ -99,6 +99,8 @@ def _tell(cluster: Cluster) -> None:
     for server in cluster.servers:
         behind = f" before {server.behind}" if server.behind not in ("", server.address) else ""
         print(f"  {server.name:<10}{server.address}{behind}, pid {server.pid}")
+    if cluster.site.links:
+        print(f"Link proxies are between {cluster.system.linked}.")
     file = cluster.directory / "targets.yaml"
     file.write_text(document.dump({"targets": cluster.documents()}))
     print(

@@ -40,7 +40,9 @@ class Zookeeper(System):
 
     kinds: ClassVar[Mapping[str, str]] = {"": "zookeeper"}
     needs: ClassVar[tuple[Program, ...]] = (JAVA, ZOOKEEPER)
-    linked: ClassVar[str] = "servers, and clients and each server"
+    linked: ClassVar[str] = (
+        "servers, and clients and each server (the ports for the others are open on all addresses of this machine then)"
+    )
 
     def lay_out(self, site: Site) -> list[Server]:
         numbers = site.ports_with(ADMIN, 2181, 2888, 3888)
