@@ -1,16 +1,18 @@
 """Each topology on an etcd cluster of five nodes in a lab: what reaches what is asked of the nodes themselves.
 
-    python -m bench.topologies [--nodes 5]      (make bench ONLY=topologies)
+    python -m bench.topologies [--nodes 5] [--without-root] [--only TOPOLOGY]      (make bench ONLY=topologies)
 
 Every seat of the lab, the clients' too, sends datagrams to every other (so each way is seen for itself) and
 opens connections to it (which takes both ways). What does not come through must be exactly what the topology
 says, and all must come through again after healing. Then each fault on packets, between a node and its peers,
 its clients or all: on which ways it is seen. There is no peer to measure beside it: nobody else has topologies.
+Without root all of it, the bench too, is in a user namespace.
 """
 
 import argparse
 import os
 import random
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +33,7 @@ from engine.lab import labs, namespaces
 from engine.lab.records import Record
 from engine.target import Target
 from engine.topology import CLIENTS
+from tests.apart import apart, go_apart
 from tests.reaching import Pair, Seats, Stream, seats
 from tests.waiting import until
 
@@ -77,7 +80,7 @@ class Outcome:
 
 @contextmanager
 def cluster(nodes: int) -> Iterator[tuple[Record, Target, Path]]:
-    """etcd in a lab as root, its nodes tagged by zone; the state directory that it has is this process's."""
+    """etcd in a lab, its nodes tagged by zone; the state directory that it has is this process's."""
     with tempfile.TemporaryDirectory(prefix="topologies-") as folder:
         os.environ["CHAOSBOARD_STATE"] = folder
         names = [f"n{i + 1}" for i in range(nodes)]
@@ -170,22 +173,34 @@ def difference(found: Outcome) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--nodes", type=int, default=5)
+    parser.add_argument(
+        "--without-root", action="store_true", help="in a user namespace, also where we are root"
+    )
+    parser.add_argument("--only", help="one topology, and no faults on packets")
     told = parser.parse_args()
-    if os.geteuid():
-        raise SystemExit("It needs root: without it the cluster is reached only from inside the lab.")
+    if told.without_root or os.geteuid():
+        argv = (sys.executable, "-m", "bench.topologies", *sys.argv[1:])
+        if why := go_apart(*argv, without_root=True):
+            raise SystemExit(why)
     if why := namespaces.why_not(True):
         raise SystemExit(why)
     good = True
     with cluster(told.nodes) as (record, target, state), seats(record) as all:
         by = sorted({way.by for way in links.ways(target).values()})
-        print(f"etcd on {told.nodes} nodes, load {os.getloadavg()[0]:.1f}; links are cut by: {', '.join(by)}")
+        root = "without" if apart() else "with"
+        print(
+            f"etcd on {told.nodes} nodes, {root} root, load {os.getloadavg()[0]:.1f}; links are cut by: {', '.join(by)}"
+        )
         print(
             f"{'topology':<30}{'cut':>4}{'seen':>6}{'apart':>7}{'one way':>9}{'removed ms':>12}{'again ms':>12}"
         )
-        for text, by_hand in TOPOLOGIES:
+        chosen = [one for one in TOPOLOGIES if told.only in (None, one[0])]
+        for text, by_hand in chosen or [(told.only, ())]:
             found = topology(text, by_hand, record, target, state, all)
             show(text or "; ".join(by_hand), found)
             good &= found.held
+        if told.only:
+            return 0 if good else 1
         print(f"\n{'fault':<12}{'between':<10}{'ways':>5}{'seen on':>9}{'after':>7}")
         for fault, seen_by in FAULTS:
             for between in ("peers", "clients", "all"):

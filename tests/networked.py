@@ -27,7 +27,6 @@ from tests.victims import Faults, Victim
 from tests.waiting import until
 
 HERE = "10.77.0.253"  # where the board is on the network of the rules' nodes
-OUTSIDE = "CHAOSBOARD_TORTURE_OUTSIDE"  # the network namespace from which this process came
 SEGMENTS = 0x1E  # ETHTOOL_GTSO
 _SIOCETHTOOL = 0x8946
 
@@ -227,16 +226,3 @@ def _left(place: str) -> list[str]:
     return found + [
         line.strip() for line in links if "alias chaosboard" in line and "chaosboard lab" not in line
     ]
-
-
-def apart() -> bool:
-    """Whether this process is in a network of its own: in that of the host nothing is made."""
-    outside = os.environ.get(OUTSIDE)
-    return outside is not None and outside != str(networks.number())
-
-
-def go_apart(*argv: str) -> None:
-    """With root, becomes `argv` in a network of its own: there, rules and devices hurt nobody else."""
-    if os.geteuid() == 0 and OUTSIDE not in os.environ:
-        os.environ[OUTSIDE] = str(networks.number())
-        os.execvp("unshare", ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh", *argv])

@@ -1,9 +1,9 @@
 """Kills chaosboard's own parts while faults are active, then reads the machine: `python -m tests.torture`.
 
 Each round starts a random fault on a random real system and, at a random instant, kills (SIGKILL) one or
-two of the board's parts, the target itself, or everything at once. After lease + 5 s it reads the machine
-(process states and limits, control groups, mounts, files, stress processes, links, members), never
-chaosboard's records, and counts what is left of the fault; then whether the run came to an end that tells
+two of the board's parts, the target itself (of a lab its switch), or everything at once. After lease + 5 s it
+reads the machine (process states and limits, control groups, mounts, files, stress processes, links, members),
+never chaosboard's records, and counts what is left of the fault; then whether the run came to an end that tells
 the truth, and whether an event of it is missing.
 """
 
@@ -25,7 +25,8 @@ import psutil
 
 from chaosboard import processes
 from engine.undo import LEASE
-from tests import networked, victims
+from tests import victims
+from tests.apart import go_apart
 from tests.board import Board, Command, clear
 from tests.machine import traces
 from tests.victims import Victim
@@ -205,9 +206,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS") or 200))
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED") or time.time()))
-    parser.add_argument("--only", nargs="*", default=(), help="of web, store, cluster, switch, rules")
+    parser.add_argument("--only", nargs="*", default=(), help="of web, store, cluster, linked, switch, rules")
+    parser.add_argument(
+        "--without-root", action="store_true", help="in a user namespace, also where we are root"
+    )
     arguments = parser.parse_args()
-    networked.go_apart(sys.executable, "-m", "tests.torture", *sys.argv[1:])
+    again = (sys.executable, "-m", "tests.torture", *sys.argv[1:])
+    if why := go_apart(*again, without_root=arguments.without_root):
+        print(f"torture: on loopback, without the victims switch and rules. {why}", flush=True)
     print(f"torture: seed {arguments.seed}", flush=True)
     torture = Torture(Path(tempfile.mkdtemp(prefix="torture-")), arguments.seed, arguments.only)
     try:

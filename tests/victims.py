@@ -20,6 +20,7 @@ from engine.lab.cluster import Cluster as Lab
 from engine.lab.programs import VALKEY
 from engine.lab.systems.etcd import Etcd
 from engine.processes import listeners
+from tests.engine.without_rights import settled
 from tests.machine import Usual, wrong_with
 from tests.waiting import until
 
@@ -99,15 +100,9 @@ class Single(Victim):
         return {"name": self.name, "kind": self.kind, "nodes": [node]}
 
     def wrong(self, state: Path) -> list[str]:
-        found = wrong_with(self.port, self.usual, state) + self._disturbed(state)
+        found = wrong_with(self.port, self.usual, state)
+        found += [f"its link {one}" for one in disturbed(state, f"127.0.0.1:{self.link}")]
         return [f"{self.name}: {one}" for one in found]
-
-    def _disturbed(self, state: Path) -> list[str]:
-        try:
-            marks = proxy.call(state, {"do": "read", "listen": f"127.0.0.1:{self.link}"})["marks"]
-        except EngineError as error:
-            return [f"its link cannot be read: {error}"]
-        return [f"its link is disturbed by {mark}" for mark in marks]
 
 
 class Web(Single):
@@ -149,38 +144,45 @@ class Store(Single):
 class Cluster(Victim):
     """Three etcd nodes."""
 
-    name, kind = "cluster", "etcd"
+    name, kind, linked = "cluster", "etcd", False
     faults: Faults = {
         "kill": {"nodes": ["leader"]}, "pause": {"nodes": ["leader"]}, "rolling-restart": {"pause": "200ms"},
         "transfer-leader": {}, "add-member": {}, "crash-loop": {"nodes": ["one"]}, "throttle": {"cpu": 0.2},
     }  # fmt: skip
 
     def __init__(self, folder: Path) -> None:
-        self.etcd = Lab(Etcd(), folder / self.name, folder / "cluster-state")
+        """Its servers are marked with another state directory than that of the board, and live when that is killed."""
+        self.etcd = Lab(
+            Etcd(),
+            folder / self.name,
+            folder / f"{self.name}-state",
+            linked=self.linked,
+            proxy=folder / "state",
+        )
         self.etcd.start()
-        self.usual = {node.address: Usual.of(node.pid) for node in self.etcd.nodes if node.pid}
+        self.usual = {node.behind: Usual.of(node.pid) for node in self.etcd.nodes if node.pid}
 
     def service(self) -> dict[str, Any]:
         return {**self.etcd.document(), "name": self.name, "environment": "default"}
 
     def end(self) -> None:
         """One of them: all at once would be a fault of its own."""
-        _end(_port(self.etcd.nodes[0].address))
+        _end(_port(self.etcd.nodes[0].behind))
 
     def look_after(self) -> None:
         for server in self.etcd.servers:
-            if not listeners(_port(server.address)):
+            if not listeners(_port(server.behind)):
                 server.start(self.etcd.state)
         until(self.etcd.ready, 30)
 
     def close(self) -> None:
         for node in self.etcd.nodes:
-            _end(_port(node.address))
+            _end(_port(node.behind))
 
     def wrong(self, state: Path) -> list[str]:
         found = []
         for node in self.etcd.nodes:
-            wrong = wrong_with(_port(node.address), self.usual[node.address], state)
+            wrong = wrong_with(_port(node.behind), self.usual[node.behind], state)
             found += [f"{node.name} {one}" for one in wrong]
         return [f"{self.name}: {one}" for one in [*found, *self._members()]]
 
@@ -193,6 +195,39 @@ class Cluster(Victim):
                 names = sorted(member.get("name", "?") for member in answer.get("members", []))
                 return [] if names == ["n1", "n2", "n3"] else [f"its members are {names}"]
         return ["no member answers"]
+
+
+class Linked(Cluster):
+    """The same behind link proxies, which cut and disturb each pair of members: on loopback, without root."""
+
+    name, linked = "linked", True
+    faults: Faults = {
+        "partition halves": {"topology": "halves"}, "partition one-way": {"topology": "one-way"},
+        "partition leader": {"topology": "leader-alone"}, "partition clients": {"between": "clients"},
+        "latency": {"delay": "30ms", "between": "peers"}, "loss": {"share": "30%", "between": "peers"},
+        "bandwidth": {"rate": "20kB", "between": "peers"}, "corrupt": {"share": "20%", "between": "peers"},
+        "kill": {},
+    }  # fmt: skip
+
+    def wrong(self, state: Path) -> list[str]:
+        found = super().wrong(state)
+        for node in self.etcd.nodes:
+            for listen in (node.address, *(door.listen for door in node.doors)):
+                found += [f"{self.name}: {node.name}'s link {one}" for one in disturbed(state, listen)]
+        try:
+            silent = sorted(settled(self.etcd, set()))
+        except httpx.HTTPError as error:
+            return [*found, f"{self.name}: what its members hear cannot be asked: {error!r}"]
+        return found + [f"{self.name}: {b} does not hear {a}" for a, b in silent]
+
+
+def disturbed(state: Path, listen: str) -> list[str]:
+    """What the link proxy tells of a link that it should not."""
+    try:
+        marks = proxy.call(state, {"do": "read", "listen": listen})["marks"]
+    except EngineError as error:
+        return [f"{listen} cannot be read: {error}"]
+    return [f"{listen} is disturbed by {mark}" for mark in marks]
 
 
 def _end(port: int) -> None:
@@ -216,9 +251,9 @@ def _port(address: str) -> int:
 
 def chosen(folder: Path, only: Sequence[str] = ()) -> list[Victim]:
     """Those with these names, or all: those with networks of their own only where nothing of the host's is touched."""
-    from tests import networked
+    from tests import apart, networked
 
-    kinds: list[type[Victim]] = [Web, Store, Cluster]
-    if networked.apart():
+    kinds: list[type[Victim]] = [Web, Store, Cluster, Linked]
+    if apart.apart():
         kinds += [networked.Switched, networked.Ruled]
     return [kind(folder) for kind in kinds if not only or kind.name in only]

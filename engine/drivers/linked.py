@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from engine import proxy, state
@@ -48,6 +48,11 @@ class Linked(Process):
 
     def listens(self) -> list[str]:
         return [listen for listen, _ in self._doors()]
+
+    def _foreign_port(self, node: Node, pid: int) -> str:
+        """At its door it is the link proxy that listens: the node is behind it."""
+        behind = dict(self._doors()).get(node.own_address)
+        return super()._foreign_port(replace(node, upstream=behind) if behind else node, pid)
 
     def known_at(self) -> list[str]:
         return self.listens()

@@ -28,7 +28,8 @@ class Partition(_PacketFault):
     """Cuts the link between clients and the node: nothing passes, nothing is lost, and no connection is closed.
 
     Between nodes it cuts by topology: `topology: halves` for all nodes of the service at once, or the links that
-    are named.
+    are named. Where nodes share the network of their host, all that is sent from a node's address counts as that
+    node's in the kernel, a probe of the board too.
     """
 
     direction: str = param("both", help="which way nothing passes", choices=tuple(_LINES))

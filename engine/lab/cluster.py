@@ -24,7 +24,10 @@ GRACE = 0.5  # seconds that a server may take to stop: it starts afresh, so noth
 
 
 class Cluster:
-    """One system, its servers marked with the state directory `state`; on loopback where no places are given."""
+    """One system, its servers marked with the state directory `state`; on loopback where no places are given.
+
+    With `linked` it is behind the link proxy of `state`, or of the state directory `proxy`.
+    """
 
     def __init__(
         self,
@@ -37,9 +40,11 @@ class Cluster:
         places: Sequence[Place] = (),
         preferred: tuple[int, ...] = (),
         linked: bool = False,
+        proxy: Path | None = None,
     ) -> None:
         self.system, self.directory = system, directory.resolve()
         self.state = (state or directory).resolve()
+        self.proxy = (proxy or self.state).resolve()
         self.name = name or REGISTRY.name_of(type(system))
         self.environment = environment
         links = Links() if linked else None
@@ -78,7 +83,7 @@ class Cluster:
     def form(self, timeout: float = 60.0) -> None:
         self.deadline = time.monotonic() + timeout
         if self.site.links:
-            self.site.links.open(self.state)
+            self.site.links.open(self.proxy)
         self.system.form(self)
 
     def launch(self, servers: Iterable[Server]) -> None:
@@ -113,7 +118,7 @@ class Cluster:
         owned.stop(self.processes(), grace=GRACE)
         if self.site.links:
             with suppress(EngineError):  # no proxy, no links
-                self.site.links.close(self.state)
+                self.site.links.close(self.proxy)
 
     def processes(self) -> list[psutil.Process]:
         pids = {server.pid for server in self.servers if server.running}

@@ -23,8 +23,6 @@ FILE = "loopback.json"  # in the folder of the lab, as long as it is there
 def up(root: Path, name: str, kind: str, params: dict[str, Any], *, linked: bool) -> None:
     """Brings a system up, tells where it is, and keeps it until it is interrupted; raises EngineError."""
     system: System = build(REGISTRY.get(kind, "system"), params, "system")
-    if linked and not system.linked:
-        raise Refused(f"No link proxies can be put into {kind}: its members tell each other where they are.")
     here = records.folder(root) / name
     if any(one["name"] == name for one in all_of(root)) or (here / records.FILE).exists():
         raise Refused(f"A lab called {name} is there already.", f"End it: python -m engine lab down {name}")
@@ -101,6 +99,8 @@ def _tell(cluster: Cluster) -> None:
     for server in cluster.servers:
         behind = f" before {server.behind}" if server.behind not in ("", server.address) else ""
         print(f"  {server.name:<10}{server.address}{behind}, pid {server.pid}")
+    if cluster.site.links:
+        print(f"Link proxies are between {cluster.system.linked}.")
     file = cluster.directory / "targets.yaml"
     file.write_text(document.dump({"targets": cluster.documents()}))
     print(
@@ -118,6 +118,5 @@ def offers() -> str:
         else:
             found = ", ".join(filter(None, (one.find() for one in cls.needs)))
             lines.append(f"{'':<12}here: {found or 'all that it needs'}")
-        if cls.linked:
-            lines.append(f"{'':<12}link proxies, without namespaces: between {cls.linked}")
+        lines.append(f"{'':<12}link proxies, without namespaces: between {cls.linked}")
     return "\n".join(lines)

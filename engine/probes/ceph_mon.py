@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from engine.parameters import param
 from engine.probes import GOOD, Leads, Probe, Reading, Session, View, failed, joining
-from engine.target import Node
+from engine.target import Node, split_address
 from engine.wire import Lost, NotConnected, WireError, reason
 from engine.wire.once import ask
 
@@ -42,7 +42,7 @@ class _Session(Session, Leads):
         return GOOD if data.startswith(BANNER) else Reading(False, "not the greeting of a Ceph monitor")
 
     async def view(self) -> View:
-        self.socket = self.socket or await asyncio.to_thread(_socket_of, self.node)
+        self.socket = self.socket or await _socket_of(self.node)
         status = await _command(self.socket, "mon_status")
         try:
             monitors = {one["rank"]: one["name"] for one in status["monmap"]["mons"]}
@@ -55,18 +55,45 @@ class _Session(Session, Leads):
         pass
 
 
-def _socket_of(node: Node) -> str:
-    """The admin socket of the process that listens where the node does; raises NotConnected."""
-    from engine import processes
-    from engine.target import split_address
-
-    host, port = split_address(node.upstream or node.address)
-    for pid in processes.listeners(port) or _apart(host, port):
-        with contextlib.suppress(OSError):
-            for path in _listened(pid):
-                if path.endswith(".asok"):
-                    return path
+async def _socket_of(node: Node) -> str:
+    """The admin socket of the process that listens where the node does, or else of the monitor that says of itself
+    that it is at its address, which may be that of a link proxy; raises NotConnected."""
+    if path := await asyncio.to_thread(_listening_at, *split_address(node.upstream or node.address)):
+        return path
+    for path in await asyncio.to_thread(_sockets):
+        with contextlib.suppress(WireError, KeyError, TypeError):
+            status = await _command(path, "mon_status")
+            own = [one for one in status["monmap"]["mons"] if one["name"] == status["name"]]
+            if node.address in [at["addr"] for one in own for at in one["public_addrs"]["addrvec"]]:
+                return path
     raise NotConnected(f"no admin socket of {node.name} is found on this host")
+
+
+def _listening_at(host: str, port: int) -> str:
+    from engine import processes
+
+    for pid in processes.listeners(port) or _apart(host, port):
+        if path := _admin(pid):
+            return path
+    return ""
+
+
+def _sockets() -> list[str]:
+    """Of all monitors of this host."""
+    import psutil
+
+    return [
+        path
+        for one in psutil.process_iter(["name"])
+        if one.info["name"] == "ceph-mon"
+        if (path := _admin(one.pid))
+    ]
+
+
+def _admin(pid: int) -> str:
+    with contextlib.suppress(OSError):
+        return next((path for path in _listened(pid) if path.endswith(".asok")), "")
+    return ""
 
 
 def _apart(host: str, port: int) -> list[int]:

@@ -137,6 +137,7 @@ def kill_all(state: Path) -> None:
 
 @pytest.mark.parametrize("direction", ["to-node", "from-node"])
 def test_one_way_between_two_nodes_is_cut_and_healed(host: Host, far: FarEnd, direction: str) -> None:
+    before = [tables(space) for space in host.spaces]  # Docker has rules of its own there
     assert seen(host.spaces) == set()
     other, name = host.spaces[0].name, host.victim["name"]
     host.cut(far, other, direction)
@@ -146,7 +147,7 @@ def test_one_way_between_two_nodes_is_cut_and_healed(host: Host, far: FarEnd, di
     for _ in range(2):
         assert far.ask("heal", id=ID) == {"gone": True, "text": GONE}
     assert seen(host.spaces) == set()
-    assert [tables(space) for space in host.spaces] == [""] * 3
+    assert [tables(space) for space in host.spaces] == before
 
 
 def test_all_of_it_is_killed_and_the_cut_ends_by_itself(host: Host, far: FarEnd, tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_all_of_it_is_killed_and_the_cut_ends_by_itself(host: Host, far: FarEnd,
     victim = next(space for space in host.spaces if space.name == name)
     assert "chaosboard_" in tables(victim)  # what is left does nothing
     for again in started(host, tmp_path):  # it heals first
-        until(lambda: tables(victim) == "")
+        until(lambda: "chaosboard_" not in tables(victim))
         assert again.ask("look", id=ID) == {"gone": True, "text": GONE}
 
 

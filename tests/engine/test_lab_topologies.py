@@ -1,6 +1,9 @@
 """Topologies and faults on packets in a lab: what its nodes reach is asked of them, not of the switch."""
 
 import os
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +19,10 @@ from engine.lab.records import Record
 from engine.target import Target
 from tests.engine.labs import may, missing
 from tests.reaching import Seats, seats
+from tests.rights import another_user
 
 pytestmark = pytest.mark.systems
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -74,3 +79,26 @@ def test_a_delay_between_a_node_and_its_peers_is_on_these_ways_only(up: Up) -> N
 
 def test_the_links_of_a_lab_are_carried_by_its_switch(up: Up) -> None:
     assert {way.by for way in links.ways(up.target).values()} == {f"lab switch at n{i}" for i in range(1, 6)}
+
+
+def test_without_root_the_nodes_see_the_same_in_a_user_namespace() -> None:
+    may(False)
+    argv = [
+        sys.executable,
+        "-m",
+        "bench.topologies",
+        "--nodes",
+        "3",
+        "--without-root",
+        "--only",
+        "one-way n1",
+    ]
+    with tempfile.TemporaryDirectory(prefix="chaosboard-rights-") as folder:
+        os.chmod(folder, 0o777)
+        environ = {**os.environ, "HOME": folder, "TMPDIR": folder, "PYTHONDONTWRITEBYTECODE": "1"}
+        done = subprocess.run(
+            [*another_user(), *argv], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+        )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "without root" in done.stdout
+    assert done.stdout.splitlines()[-1].endswith("held")

@@ -1,10 +1,14 @@
-"""Topologies where nobody has any rights: run by a test as a user without them. Prints who did not hear whom.
+"""Topologies where nobody has any rights: run by a test as a user without them. Prints what the system itself says.
 
-    python -m tests.engine.without_rights FOLDER LINK …
+    python -m tests.engine.without_rights FOLDER etcd LINK …
 
 brings etcd of five nodes up on loopback behind link proxies, cuts each LINK (a fault of its own), heals one after
 the other, and prints a line of JSON each time: the ordered pairs (from, to) of which `to` does not hear `from`, as
 etcd itself says it in its metrics.
+
+    python -m tests.engine.without_rights FOLDER SYSTEM
+
+cuts the leader of another system from its peers until there is another one, and prints both.
 """
 
 import json
@@ -17,11 +21,13 @@ from random import Random
 
 import httpx
 
-from engine import undo
+from engine import inspect, undo
 from engine.faults.partition import Partition
 from engine.lab.cluster import Cluster
+from engine.lab.systems import REGISTRY
 from engine.lab.systems.etcd import Etcd
 from engine.target import Target
+from tests.waiting import until
 
 Pairs = set[tuple[str, str]]
 ID = re.compile(r'etcd_server_id\{server_id="(\w+)"\} 1')
@@ -55,12 +61,35 @@ def settled(cluster: Cluster, wanted: Pairs) -> Pairs:
 def main() -> None:
     state = Path(sys.argv[1])
     os.environ["CHAOSBOARD_STATE"] = str(state)
-    cluster = Cluster(Etcd(nodes=5), state / "lab", state, linked=True)
+    kind, links = sys.argv[2], sys.argv[3:]
+    system = Etcd(nodes=5) if kind == "etcd" else REGISTRY.get(kind)()
+    cluster = Cluster(system, state / "lab", state, linked=True)
     try:
-        cluster.start()
-        hurt_and_heal(cluster, state, sys.argv[2:])
+        cluster.start(120)
+        if kind == "etcd":
+            hurt_and_heal(cluster, state, links)
+        else:
+            replace_the_leader(cluster, state)
     finally:
         cluster.stop()
+
+
+def replace_the_leader(cluster: Cluster, state: Path) -> None:
+    target = Target.from_dict(cluster.document())
+    until(lambda: inspect.leader(target))
+    first = inspect.leader(target)
+    aim = Partition(topology="leader-alone").aim(target, first, Random(0))
+    records = [
+        undo.prepare(state, "r", "f", "partition", p.fault, p.node, 120, peers=p.peers) for p in aim.pieces
+    ]
+    for record in records:
+        undo.inject(state, record)
+    seen: list[str] = []
+    until(lambda: seen.append(inspect.leader(target, 4.0) or first) or seen[-1] != first, 60)
+    healed = {undo.heal(state, record.id).state for record in records}  # type: ignore[union-attr]
+    until(cluster.ready, 60)
+    told = {"user": os.geteuid(), "first": first, "then": seen[-1], "healed": sorted(healed)}
+    print(json.dumps({**told, "left": len(undo.records(state))}), flush=True)
 
 
 def hurt_and_heal(cluster: Cluster, state: Path, links: list[str]) -> None:

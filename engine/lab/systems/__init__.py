@@ -21,8 +21,7 @@ class System(ABC):
 
     kinds: ClassVar[Mapping[str, str]]
     needs: ClassVar[tuple[Program, ...]]
-
-    linked: ClassVar[str] = ""  # what link proxies can be put between, in words; "" where they cannot
+    linked: ClassVar[str]  # what link proxies are put between, in words
 
     nodes: int = param(3, help="how many nodes", least=1, most=9)
 

@@ -71,6 +71,7 @@ class Balanced(System):
     """`service` is the module that a node runs; the other words are what a balancer is told of its protocol."""
 
     needs: ClassVar[tuple[Program, ...]] = (HAPROXY, NGINX)
+    linked: ClassVar[str] = "the balancer and each node, and clients and the balancer"
     service: ClassVar[str]
     proto: ClassVar[dict[str, str]]  # after the address, by balancer
     server: ClassVar[str]  # after the address of a node, in HAProxy's words
@@ -99,9 +100,10 @@ class Balanced(System):
         return [self._balancer(site, site.places[0], numbers[0], backends), *backends]
 
     def _node(self, site: Site, name: str, place: Place, port: int) -> Server:
+        """The balancer is its only client, and comes by its link."""
         argv = (sys.executable, "-m", self.service, place.host, str(port), name)
-        environ = {"PYTHONPATH": str(ROOT)}
-        return Server(name, f"{place.host}:{port}", site.directory, place, argv, environ, BACKENDS)
+        environ, own = {"PYTHONPATH": str(ROOT)}, site.door(f"{place.host}:{port}")
+        return Server(name, own.listen, site.directory, place, argv, environ, BACKENDS, behind=own.upstream)
 
     def _balancer(self, site: Site, place: Place, port: int, backends: list[Server]) -> Server:
         name = self.balancer
@@ -120,7 +122,8 @@ class Balanced(System):
                 check=self.check, forward=self.forward, servers="\n".join(lines),
             )
         )  # fmt: skip
-        return Server(name, f"{place.host}:{port}", site.directory, place, tuple(argv))
+        own = site.door(f"{place.host}:{port}")
+        return Server(name, own.listen, site.directory, place, tuple(argv), behind=own.upstream)
 
     def ready(self, cluster: "Cluster") -> bool:
         return all(map(self.well, cluster.servers))

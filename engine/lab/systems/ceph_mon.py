@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
+from engine.lab.links import Door
 from engine.lab.places import Place
 from engine.lab.programs import CEPH_MON, MONMAPTOOL, Program, run
 from engine.lab.server import Server
@@ -42,11 +43,15 @@ class CephMon(System):
 
     kinds: ClassVar[Mapping[str, str]] = {"": "ceph-mon"}
     needs: ClassVar[tuple[Program, ...]] = (CEPH_MON, MONMAPTOOL)
+    linked: ClassVar[str] = "monitors, and clients and each monitor"
 
     def lay_out(self, site: Site) -> list[Server]:
-        rows = list(zip(self.names, site.places, [port for (port,) in site.ports(3300)], strict=True))
+        rows = [
+            (name, place, site.door(f"{place.host}:{port}"))
+            for name, place, (port,) in zip(self.names, site.places, site.ports(3300), strict=True)
+        ]
         conf, monmap = site.directory / "ceph.conf", site.clear("monmap")
-        addresses = {name: f"v2:{place.host}:{port}/0" for name, place, port in rows}
+        addresses = {name: f"v2:{door.listen}/0" for name, _, door in rows}
         conf.write_text(
             CONF.format(fsid=FSID, names=",".join(addresses), folder=site.directory,
                         addresses=",".join(f"[{one}]" for one in addresses.values()))
@@ -54,13 +59,16 @@ class CephMon(System):
         run(MONMAPTOOL.get(), "--create", "--fsid", FSID, str(monmap), "--set-min-mon-release", "16")
         for name, address in addresses.items():
             run(MONMAPTOOL.get(), "--addv", name, f"[{address}]", str(monmap))
-        return [self._server(site, name, place, port) for name, place, port in rows]
+        return [self._server(site, *row) for row in rows]
 
-    def _server(self, site: Site, name: str, place: Place, port: int) -> Server:
+    def _server(self, site: Site, name: str, place: Place, door: Door) -> Server:
+        """All know a monitor by one address, clients too: it lets nobody in who asks for another one."""
         data = site.fresh(f"{name}.data")
         mon = (CEPH_MON.get(), "-c", str(site.directory / "ceph.conf"), "-i", name, "--mon-data", str(data))
         run(*mon, "--mkfs", "--monmap", str(site.directory / "monmap"))
-        return Server(name, f"{place.host}:{port}", site.directory, place, (*mon, "-f"))
+        behind = door.listen != door.upstream
+        listens = ("--public-bind-addr", f"v2:{door.upstream}") if behind else ()
+        return Server(name, door.listen, site.directory, place, (*mon, *listens, "-f"), doors=(door,))
 
     def ready(self, cluster: "Cluster") -> bool:
         states = [_state(cluster, node.name) for node in cluster.nodes]

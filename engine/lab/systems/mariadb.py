@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
+from engine.lab.links import Door
 from engine.lab.places import Place
 from engine.lab.programs import MARIADB, MARIADB_CLIENT, MARIADB_INSTALL, Program, run
 from engine.lab.server import Server
@@ -43,16 +44,19 @@ class Mariadb(System):
 
     kinds: ClassVar[Mapping[str, str]] = {"": "mariadb"}
     needs: ClassVar[tuple[Program, ...]] = (MARIADB, MARIADB_INSTALL, MARIADB_CLIENT)
+    linked: ClassVar[str] = "the primary and its replicas, and clients and each of them"
 
     nodes: int = param(1, help="how many nodes, the primary among them", least=1, most=5)
 
     def lay_out(self, site: Site) -> list[Server]:
         template = self._template(site)
         numbers = [port for (port,) in site.ports(3306)]
-        told = [PRIMARY] + [REPLICA.format(host=site.hosts[0], port=numbers[0])] * (self.nodes - 1)
+        doors = [site.door(f"{place.host}:{port}") for place, port in zip(site.places, numbers, strict=True)]
+        host, _, port = doors[0].listen.rpartition(":")
+        told = [PRIMARY] + [REPLICA.format(host=host, port=port)] * (self.nodes - 1)
         return [
-            self._server(site, number, place, port, EVERYBODY + once, template)
-            for number, (place, port, once) in enumerate(zip(site.places, numbers, told, strict=True))
+            self._server(site, number, place, door, EVERYBODY + once, template)
+            for number, (place, door, once) in enumerate(zip(site.places, doors, told, strict=True))
         ]
 
     def _template(self, site: Site) -> Path:
@@ -64,18 +68,19 @@ class Mariadb(System):
         )  # fmt: skip
         return folder
 
-    def _server(self, site: Site, number: int, place: Place, port: int, once: str, template: Path) -> Server:
-        name = self.names[number]
+    def _server(self, site: Site, number: int, place: Place, door: Door, once: str, template: Path) -> Server:
+        name, own = self.names[number], site.door(door.upstream)
         data, init = site.clear(f"{name}.data"), _init_file(site, name)
         shutil.copytree(template, data)
         with open(init, "w") as file:
             file.write(once)
         argv = (
-            MARIADB.get(), *_where(data), *FLAGS, f"--bind-address={place.host}", f"--port={port}",
+            MARIADB.get(), *_where(data), *FLAGS, f"--bind-address={place.host}",
+            f"--port={door.upstream.rpartition(':')[2]}",
             f"--socket={data}/sock", f"--server-id={number + 1}", f"--init-file={init}",
             f"--log-error={site.directory / name}.log",
         )  # fmt: skip
-        return Server(name, f"{place.host}:{port}", site.directory, place, argv)
+        return Server(name, own.listen, site.directory, place, argv, behind=own.upstream, doors=(door,))
 
     def form(self, cluster: "Cluster") -> None:
         """What a node is told when it starts first, it is not told again when it starts once more."""

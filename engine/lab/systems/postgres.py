@@ -37,6 +37,7 @@ class Postgres(System):
 
     kinds: ClassVar[Mapping[str, str]] = {"": "postgres"}
     needs: ClassVar[tuple[Program, ...]] = (POSTGRES,)
+    linked: ClassVar[str] = "the primary and its standbys, and clients and each of them"
 
     nodes: int = param(2, help="how many nodes, the primary among them", least=1, most=5)
 
@@ -62,7 +63,8 @@ class Postgres(System):
         cluster.launch([primary])
         cluster.wait(lambda: ask(primary, "SELECT 1") == 1)
         for standby in standbys:
-            source = f"host={primary.host} port={primary.port} user=postgres application_name={standby.name}"
+            host, _, port = primary.doors[0].listen.rpartition(":")
+            source = f"host={host} port={port} user=postgres application_name={standby.name}"
             run(standby.place, "pg_basebackup", "-D", str(standby.data), "-d", source, "-R", "-c", "fast",
                 "--no-sync")  # fmt: skip
             cluster.launch([standby])
@@ -74,11 +76,12 @@ class Postgres(System):
 
 
 def _server(site: Site, name: str, place: Place, port: int) -> Server:
-    data = site.directory / f"{name}.data"
+    data, address = site.directory / f"{name}.data", f"{place.host}:{port}"
+    own, door = site.door(address), site.door(address)
     argv = [POSTGRES.get(), "-D", str(data), "-p", str(port), "-c", f"listen_addresses={place.host}"]
     return Server(
-        name, f"{place.host}:{port}", site.directory, place, unprivileged(argv),
-        own_pid_file=data / "postmaster.pid",
+        name, own.listen, site.directory, place, unprivileged(argv), own_pid_file=data / "postmaster.pid",
+        behind=own.upstream, doors=(door,),
     )  # fmt: skip
 
 
