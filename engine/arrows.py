@@ -20,6 +20,7 @@ from engine.recorded import LARGEST, TEXTS, schema
 from engine.samples import Outcome
 
 AT_ONCE = 1 << 14  # rows; smaller batches are put together first
+MOST_RUNS = 1 << 9  # into which rows are put one run after the other
 NULL = -LARGEST  # no whole number in a file is as small
 NUMBERS = {  # and what stands for null
     "invoked": 0, "completed": NEVER, "completed_index": -1, "process": 0, "outcome": int(Outcome.INFO),
@@ -78,7 +79,30 @@ def _next(stream: Any) -> Any:
         return None
 
 
-def _grouped(batches: Iterator[Any], places: Sequence[Ints]) -> Iterator[tuple[Any, Ints]]:
+class _Places:
+    """Where rows go: nearly all of them behind one another, so in a few runs."""
+
+    def __init__(self, place: Ints) -> None:
+        self._place, self._count = place, len(place)
+        ends = np.append(np.flatnonzero(np.diff(place) != 1) + 1, len(place)) if len(place) else place
+        self._runs = (
+            list(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)) if len(ends) < MOST_RUNS else []
+        )
+
+    def put(self, into: Any, column: Any, more: int = 0) -> None:
+        """Puts the column, `more` added to each, into its places."""
+        if not self._runs:
+            into[self._place] = column + into.dtype.type(more)
+        for begin, end in self._runs:
+            first = int(self._place[begin])
+            np.add(column[begin:end], more, out=into[first : first + end - begin], casting="same_kind")
+
+    def of(self, chosen: Any) -> Ints:
+        found: Ints = self._place[chosen]
+        return found
+
+
+def _grouped(batches: Iterator[Any], places: Sequence[Ints]) -> Iterator[tuple[Any, _Places]]:
     """The same rows in batches that are worth a call of numpy, with their places.
 
     Each is unpacked while the one before is looked at.
@@ -97,7 +121,7 @@ def _grouped(batches: Iterator[Any], places: Sequence[Ints]) -> Iterator[tuple[A
                 some, where = zip(*group, strict=True)
                 if len(group) > 1:
                     (batch,) = pa.Table.from_batches(some).combine_chunks().to_batches() or [batch]
-                yield batch, np.concatenate(where) if len(group) > 1 else place
+                yield batch, _Places(np.concatenate(where))
                 group = []
 
 
@@ -111,11 +135,14 @@ class _Reading:
         called = np.zeros(most, bool)
         for one in indexes:
             called[one] = True
-        place = np.cumsum(called) - 1
+        place = np.cumsum(called, dtype=np.int32) - np.int32(1)
         self._places = [place[one] for one in indexes]
         self._index = np.flatnonzero(called)
         count = len(self._index)
-        self._numbers = {name: np.empty(count, np.int64) for name in NUMBERS if name != "version"}
+        self._numbers: dict[str, Any] = {
+            name: np.empty(count, np.int64) for name in NUMBERS if name != "version"
+        }
+        self._numbers["outcome"] = np.empty(count, np.int8)
         self._numbers["version"] = np.zeros(0, np.int64)  # most histories have none
         self._codes = {name: np.zeros(count, np.int64) for name in TEXTS}
         self._dictionaries: dict[str, Any] = {}
@@ -131,15 +158,17 @@ class _Reading:
             for name, text in VALUES.items():
                 self._value(name, batch.column(name), batch.column(text), place)
 
-    def _number(self, name: str, column: Any, place: Ints, null: int) -> None:
+    def _number(self, name: str, column: Any, place: _Places, null: int) -> None:
         if name == "version":
             if column.null_count == len(column):
                 return
             if not len(self._numbers[name]):
                 self._numbers[name] = np.full(len(self._index), null)
-        self._numbers[name][place] = (column.fill_null(null) if column.null_count else column).to_numpy()
+        if column.null_count:
+            column = column.cast("int64").fill_null(null)
+        place.put(self._numbers[name], column.to_numpy())
 
-    def _code(self, name: str, column: Any, place: Ints) -> None:
+    def _code(self, name: str, column: Any, place: _Places) -> None:
         """As tables have them: null is 0. Raises BadInput where a dictionary does more than grow."""
         before, now = self._dictionaries.get(name), column.dictionary
         if before is not None and not now.slice(0, len(before)).equals(before):
@@ -147,9 +176,9 @@ class _Reading:
         self._dictionaries[name] = now
         if column.null_count < len(column):
             codes = column.indices.fill_null(-1) if column.null_count else column.indices
-            self._codes[name][place] = codes.to_numpy() + np.int64(1)
+            place.put(self._codes[name], codes.to_numpy(), 1)
 
-    def _value(self, name: str, whole: Any, text: Any, place: Ints) -> None:
+    def _value(self, name: str, whole: Any, text: Any, place: _Places) -> None:
         import pyarrow.compute as pc
 
         ends = pc.min_max(whole).as_py()
@@ -157,7 +186,7 @@ class _Reading:
             self._ends.append((ends["min"], ends["max"]))
         if text.null_count < len(text):
             there = text.is_valid().to_numpy(zero_copy_only=False)
-            self._texts[name].append((text.drop_null().dictionary_encode(), place[there]))
+            self._texts[name].append((text.drop_null().dictionary_encode(), place.of(there)))
 
     def columns(self) -> Columns:
         number, code = self._numbers, self._codes
@@ -175,7 +204,7 @@ class _Reading:
         fs, keys, errors, nodes = map(self._table, TEXTS)
         return Columns(
             self._index, number["process"], code["f"], code["key"], number["value"], number["result"],
-            number["invoked"], number["completed"], number["completed_index"], number["outcome"].astype(np.int8),
+            number["invoked"], number["completed"], number["completed_index"], number["outcome"],
             code["error"], fs, keys, values, errors,
             number["version"] if versioned and (number["version"] >= 0).any() else None,
             code["node"] if len(nodes) > 1 and code["node"].any() else None, nodes,
