@@ -264,6 +264,9 @@ def _record(path: Path, c: Columns, events: int = MOST) -> None:
         places = pa.array(codes - 1, pa.int32(), mask=codes == 0)
         return pa.DictionaryArray.from_arrays(places, pa.array(table.values[1:], pa.utf8()))
 
+    def small(numbers: Any) -> Any:
+        return pa.array(numbers, pa.int32())
+
     def whole(codes: Any) -> Any:
         return pa.array(plain[codes], mask=codes == NONE)
 
@@ -271,9 +274,9 @@ def _record(path: Path, c: Columns, events: int = MOST) -> None:
     texts = pa.nulls(count, pa.utf8())
     batch = pa.RecordBatch.from_arrays(
         [
-            pa.array(index[:count]), pa.array(c.invoked), pa.array(c.invoked), pa.array(c.process),
+            small(index[:count]), pa.array(c.invoked), pa.array(c.invoked), small(c.process),
             named(c.f, c.fs), named(c.key, c.keys), whole(c.value), texts, pa.array(c.completed),
-            pa.array(index[count:]), pa.array(c.outcome), whole(c.result), texts, nothing, nothing,
+            small(index[count:]), pa.array(c.outcome), whole(c.result), texts, nothing, nothing,
             pa.nulls(count, pa.int64()),
         ],
         schema=schema(),

@@ -1,6 +1,8 @@
 """Column files of recorded histories -> columns: no object is made for an operation.
 
 `engine.recorded` writes them, one row an operation. Of older ones, with one row an event, see `engine.unpaired`.
+A file is gone through twice: first for the place of each row, then for all else, a batch at a time, so that what
+is unpacked stays in the cache.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,13 +19,15 @@ from engine.errors import BadInput, Problem
 from engine.recorded import LARGEST, TEXTS, schema
 from engine.samples import Outcome
 
-AT_ONCE = 1 << 16  # rows; smaller batches are put together first
+AT_ONCE = 1 << 14  # rows; smaller batches are put together first
+MOST_RUNS = 1 << 9  # into which rows are put one run after the other
 NULL = -LARGEST  # no whole number in a file is as small
 NUMBERS = {  # and what stands for null
     "invoked": 0, "completed": NEVER, "completed_index": -1, "process": 0, "outcome": int(Outcome.INFO),
     "value": NULL, "result": NULL, "version": -1,
 }  # fmt: skip
-UNUSED = "scheduled"
+VALUES = {"value": "text", "result": "result_text"}  # whole numbers, and where all others are
+REST = (*NUMBERS, *TEXTS, *VALUES.values())  # but for index, and scheduled, by which nobody judges
 
 
 def read(path: Path) -> Columns:
@@ -31,170 +35,213 @@ def read(path: Path) -> Columns:
 
     Raises BadInput where the file is Arrow, and no history.
     """
-    found = list(_batches(path))
-    names = found[0].schema.names if found else ()
-    if "begun" in names:
-        return unpaired.columns(found)
-    wanted = schema().remove(schema().get_field_index(UNUSED))
-    if found and not found[0].schema.equals(wanted):
-        _refuse(f"has not the columns {', '.join(wanted.names)}")
-    return _Reading(_grouped(found, wanted)).columns()
+    there = _schema(path)
+    if there is not None and "begun" in there.names:
+        return unpaired.columns(list(_batches(path, [name for name in there.names if name != "scheduled"])))
+    if there is not None and not there.equals(schema()):
+        _refuse(f"has not the columns {', '.join(schema().names)}")
+    reading = _Reading([batch.column(0).to_numpy() for batch in _batches(path, ["index"])])
+    reading.take(_batches(path, REST))
+    return reading.columns()
 
 
-def _batches(path: Path) -> Iterator[Any]:
-    """The batches that are whole, without what nobody judges."""
+def _schema(path: Path) -> Any:
+    """None where not even that is whole."""
     import pyarrow as pa
 
     try:
-        with pa.memory_map(str(path)) as file:
-            with pa.ipc.open_stream(file) as stream:
-                fields = [i for i, name in enumerate(stream.schema.names) if name != UNUSED]
-            file.seek(0)
-            options = pa.ipc.IpcReadOptions(included_fields=fields)
-            with pa.ipc.open_stream(file, options=options) as stream:
-                while True:
-                    try:
-                        yield stream.read_next_batch()
-                    except (StopIteration, EOFError):
-                        return
+        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as stream:
+            return stream.schema
+    except (pa.ArrowInvalid, OSError):
+        return None
+
+
+def _batches(path: Path, names: Sequence[str]) -> Iterator[Any]:
+    """These columns of the batches that are whole; others cost nothing."""
+    import pyarrow as pa
+
+    there = _schema(path)
+    if there is None:
+        return
+    options = pa.ipc.IpcReadOptions(included_fields=[there.get_field_index(name) for name in names])
+    try:
+        with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file, options=options) as stream:
+            yield from iter(lambda: _next(stream), None)
     except (pa.ArrowInvalid, OSError):
         return  # torn: the writer was killed
 
 
-def _grouped(batches: Sequence[Any], wanted: Any) -> list[Any]:
-    """The same rows in batches that are worth a call of numpy, with one dictionary for each column."""
+def _next(stream: Any) -> Any:
+    """None at the end."""
+    try:
+        return stream.read_next_batch()
+    except (StopIteration, EOFError):
+        return None
+
+
+class _Places:
+    """Where rows go: nearly all of them behind one another, so in a few runs."""
+
+    def __init__(self, place: Ints) -> None:
+        self._place, self._count = place, len(place)
+        ends = np.append(np.flatnonzero(np.diff(place) != 1) + 1, len(place)) if len(place) else place
+        self._runs = (
+            list(zip([0, *ends[:-1].tolist()], ends.tolist(), strict=True)) if len(ends) < MOST_RUNS else []
+        )
+
+    def put(self, into: Any, column: Any, more: int = 0) -> None:
+        """Puts the column, `more` added to each, into its places."""
+        if not self._runs:
+            into[self._place] = column + into.dtype.type(more)
+        for begin, end in self._runs:
+            first = int(self._place[begin])
+            np.add(column[begin:end], more, out=into[first : first + end - begin], casting="same_kind")
+
+    def of(self, chosen: Any) -> Ints:
+        found: Ints = self._place[chosen]
+        return found
+
+
+def _grouped(batches: Iterator[Any], places: Sequence[Ints]) -> Iterator[tuple[Any, _Places]]:
+    """The same rows in batches that are worth a call of numpy, with their places.
+
+    Each is unpacked while the one before is looked at.
+    """
     import pyarrow as pa
 
-    groups: list[list[Any]] = [[]]
-    for batch in batches:
-        if sum(one.num_rows for one in groups[-1]) >= AT_ONCE:
-            groups.append([])
-        groups[-1].append(batch)
-    if not _only_grow(batches):
-        return list(pa.Table.from_batches(batches, wanted).unify_dictionaries().to_batches())
-    return [
-        group[0] if len(group) == 1 else pa.Table.from_batches(group, wanted).combine_chunks().to_batches()[0]
-        for group in groups if batches
-    ]  # fmt: skip
-
-
-def _only_grow(batches: Sequence[Any]) -> bool:
-    """Does each dictionary begin as the one before it?"""
-    for name in TEXTS:
-        before = None
-        for batch in batches:
-            one = batch.column(name).dictionary
-            if before is not None and not one.slice(0, len(before)).equals(before):
-                return False
-            before = one
-    return True
+    group: list[tuple[Any, Ints]] = []
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(next, batches, None)
+        for number, place in enumerate(places):
+            batch = coming.result()
+            if number < len(places) - 1:
+                coming = pool.submit(next, batches, None)
+            group.append((batch, place))
+            if sum(len(place) for _, place in group) >= AT_ONCE or number == len(places) - 1:
+                some, where = zip(*group, strict=True)
+                if len(group) > 1:
+                    (batch,) = pa.Table.from_batches(some).combine_chunks().to_batches() or [batch]
+                yield batch, _Places(np.concatenate(where))
+                group = []
 
 
 class _Reading:
-    """`parts` have the rows of operations; one that is in it twice counts as it was told last."""
+    """A row that is there twice counts as it was told last."""
 
-    def __init__(self, parts: list[Any]) -> None:
-        self._parts = parts
-        indexes = [part.column("index").to_numpy() for part in parts]
+    def __init__(self, indexes: list[Ints]) -> None:
         most = 2 * sum(map(len, indexes))
         if any(len(one) and not 0 <= one.min() <= one.max() < most for one in indexes):
             _refuse("numbers events that are not there")
         called = np.zeros(most, bool)
         for one in indexes:
             called[one] = True
-        place = np.cumsum(called) - 1
+        place = np.cumsum(called, dtype=np.int32) - np.int32(1)
         self._places = [place[one] for one in indexes]
         self._index = np.flatnonzero(called)
+        count = len(self._index)
+        self._numbers: dict[str, Any] = {
+            name: np.empty(count, np.int64) for name in NUMBERS if name != "version"
+        }
+        self._numbers["outcome"] = np.empty(count, np.int8)
+        self._numbers["version"] = np.zeros(0, np.int64)  # most histories have none
+        self._codes = {name: np.zeros(count, np.int64) for name in TEXTS}
+        self._dictionaries: dict[str, Any] = {}
+        self._texts: dict[str, list[tuple[Any, Ints]]] = {name: [] for name in VALUES}
+        self._ends: list[tuple[int, int]] = []
+
+    def take(self, batches: Iterator[Any]) -> None:
+        for batch, place in _grouped(batches, self._places):
+            for name, null in NUMBERS.items():
+                self._number(name, batch.column(name), place, null)
+            for name in TEXTS:
+                self._code(name, batch.column(name), place)
+            for name, text in VALUES.items():
+                self._value(name, batch.column(name), batch.column(text), place)
+
+    def _number(self, name: str, column: Any, place: _Places, null: int) -> None:
+        if name == "version":
+            if column.null_count == len(column):
+                return
+            if not len(self._numbers[name]):
+                self._numbers[name] = np.full(len(self._index), null)
+        if column.null_count:
+            column = column.cast("int64").fill_null(null)
+        place.put(self._numbers[name], column.to_numpy())
+
+    def _code(self, name: str, column: Any, place: _Places) -> None:
+        """As tables have them: null is 0. Raises BadInput where a dictionary does more than grow."""
+        before, now = self._dictionaries.get(name), column.dictionary
+        if before is not None and not now.slice(0, len(before)).equals(before):
+            _refuse(f"has another dictionary of {name} in each batch")
+        self._dictionaries[name] = now
+        if column.null_count < len(column):
+            codes = column.indices.fill_null(-1) if column.null_count else column.indices
+            place.put(self._codes[name], codes.to_numpy(), 1)
+
+    def _value(self, name: str, whole: Any, text: Any, place: _Places) -> None:
+        import pyarrow.compute as pc
+
+        ends = pc.min_max(whole).as_py()
+        if ends["min"] is not None:
+            self._ends.append((ends["min"], ends["max"]))
+        if text.null_count < len(text):
+            there = text.is_valid().to_numpy(zero_copy_only=False)
+            self._texts[name].append((text.drop_null().dictionary_encode(), place.of(there)))
 
     def columns(self) -> Columns:
-        with ThreadPoolExecutor() as pool:  # numpy copies on all cores
-            number = dict(
-                zip(NUMBERS, pool.map(self._numbers, *zip(*NUMBERS.items(), strict=True)), strict=True)
-            )
-            f, key, error, node = pool.map(self._codes, TEXTS)
+        number, code = self._numbers, self._codes
         if (number["completed"] < number["invoked"]).any():
             _refuse("has an operation that ends before it begins")
-        values = self._values(number["value"], number["result"])
+        if len(self._index) and not code["f"].all():
+            _refuse("has an operation without an f")
+        values = self._coded()
         unanswered = number["outcome"] != Outcome.OK
+        versioned = len(number["version"]) > 0
         if unanswered.any():
             number["result"][unanswered] = NONE
-            number["version"][unanswered] = -1
-        versioned = self._has("version") and bool((number["version"] >= 0).any())
+            if versioned:
+                number["version"][unanswered] = -1
         fs, keys, errors, nodes = map(self._table, TEXTS)
         return Columns(
-            self._index, number["process"], f, key, number["value"], number["result"], number["invoked"],
-            number["completed"], number["completed_index"], number["outcome"].astype(np.int8), error,
-            fs, keys, values, errors, number["version"] if versioned else None, node if node.any() else None, nodes,
+            self._index, number["process"], code["f"], code["key"], number["value"], number["result"],
+            number["invoked"], number["completed"], number["completed_index"], number["outcome"],
+            code["error"], fs, keys, values, errors,
+            number["version"] if versioned and (number["version"] >= 0).any() else None,
+            code["node"] if len(nodes) > 1 and code["node"].any() else None, nodes,
         )  # fmt: skip
-
-    def _has(self, name: str) -> bool:
-        return any(part.column(name).null_count < part.num_rows for part in self._parts)
-
-    def _numbers(self, name: str, null: int) -> Ints:
-        found = np.empty(len(self._index), np.int64)
-        for part, place in zip(self._parts, self._places, strict=True):
-            column = part.column(name)
-            found[place] = (column.fill_null(null) if column.null_count else column).to_numpy()
-        return found
-
-    def _codes(self, name: str) -> Ints:
-        """As tables have them: null is 0."""
-        found = np.zeros(len(self._index), np.int64)
-        for part, place in zip(self._parts, self._places, strict=True):
-            column = part.column(name)
-            if column.null_count < len(column):
-                codes = column.indices
-                found[place] = (codes.fill_null(-1) if codes.null_count else codes).to_numpy() + np.int64(1)
-        return found
 
     def _table(self, name: str) -> Table:
         found = Table()
-        if self._parts:
-            found.codes(self._parts[-1].column(name).dictionary.to_pylist())
+        if name in self._dictionaries:
+            found.codes(self._dictionaries[name].to_pylist())
         return found
 
-    def _values(self, *columns: Ints) -> Table:
+    def _coded(self) -> Table:
         """Makes codes of values and results, in place.
 
         Whole numbers that lie close together are coded by their distance: there are no objects to be made.
         """
-        values, ends = Table(), self._ends()
-        if ends and ends[1] - ends[0] <= 8 * len(self._index) + 1024:
-            values = Span.of(*ends)
+        values, columns = Table(), [self._numbers[name] for name in VALUES]
+        low = min((low for low, _ in self._ends), default=0)
+        high = max((high for _, high in self._ends), default=-1)
+        if not self._ends:
             for column in columns:
-                np.maximum(column, ends[0] - 1, out=column)
-                column -= ends[0] - 1
-        elif ends:
+                column[:] = NONE
+        elif high - low <= 8 * len(self._index) + 1024:
+            values = Span.of(low, high)
+            for column in columns:
+                np.maximum(column, low - 1, out=column)
+                column -= low - 1
+        else:
             distinct, place = np.unique(np.concatenate(columns), return_inverse=True)
             codes = values.codes([None if one == NULL else one for one in distinct.tolist()])[place.ravel()]
             for column, coded in zip(columns, np.split(codes, 2), strict=True):
                 column[:] = coded
-        else:
-            for column in columns:
-                column[:] = NONE
-        for name, column in zip(("text", "result_text"), columns, strict=True):
-            if self._has(name):
-                self._texts(name, values, column)
+        for name, column in zip(VALUES, columns, strict=True):
+            for texts, rows in self._texts[name]:  # each distinct one is decoded once
+                known = [values.code(orjson.loads(text)) for text in texts.dictionary.to_pylist()]
+                column[rows] = np.array(known, np.int64)[texts.indices.to_numpy()]
         return values
-
-    def _ends(self) -> tuple[int, int] | None:
-        """The smallest and the largest of all whole numbers."""
-        import pyarrow.compute as pc
-
-        found = [
-            pc.min_max(part.column(name)).as_py() for part in self._parts for name in ("value", "result")
-        ]
-        found = [one for one in found if one["min"] is not None]
-        return (min(one["min"] for one in found), max(one["max"] for one in found)) if found else None
-
-    def _texts(self, name: str, values: Table, codes: Ints) -> None:
-        """Each distinct text is decoded once."""
-        for part, place in zip(self._parts, self._places, strict=True):
-            column = part.column(name).dictionary_encode()
-            if column.null_count < len(column):
-                known = [values.code(orjson.loads(text)) for text in column.dictionary.to_pylist()]
-                there = column.is_valid().to_numpy(zero_copy_only=False)
-                codes[place[there]] = np.array(known, np.int64)[column.indices.drop_null().to_numpy()]
 
 
 def _refuse(message: str) -> NoReturn:

@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.blocks import Block, Column, Texts, Whole
 from engine.columns import NONE, Ints, Span, Table
-from engine.pairing import TYPES, Events, bad
+from engine.pairing import TYPES, Events, bad, is_same
 
 FIELDS = ("index", "time", "process", "type", "f", "key", "value", "error", "version", "node")
 MOST = 1 << 62  # a number is smaller
@@ -46,11 +46,11 @@ class Gatherer:
         )
         self._keep("time", self._time(columns.get("time"), lines))
         told = columns.get("version")
-        self._keep("version", _versions(told) if told else np.full(len(events), -1, np.int64))
+        self._keep("version", _versions(told) if told else _same(-1, len(events)))
         tables = (self.keys, self.values, self.errors, self.nodes)
         for name, table in zip(("key", "value", "error", "node"), tables, strict=True):
             found = columns.get(name)
-            self._keep(name, np.zeros(len(events), np.int64) if found is None else table.codes(found))
+            self._keep(name, _same(NONE, len(events)) if found is None else table.codes(found))
 
     def take_block(self, line: int, block: Block) -> bool:
         """Events of clients on lines of their own; False where one by one is needed."""
@@ -63,7 +63,7 @@ class Gatherer:
         self._keep("index", _numbers(number["index"], np.arange(start, self._count)))
         self._keep("time", _numbers(time, lines))  # without times their order is the time
         self._keep("process", _numbers(number["process"], lines))
-        self._keep("version", _numbers(number["version"], np.full(count, -1)))
+        self._keep("version", _numbers(number["version"], _same(-1, count)))
         self._keep("f", _codes(block.texts["f"], self.fs, count))
         self._keep("key", _codes(block.either["key"], self.keys, count))
         self._keep("error", _codes(block.texts["error"], self.errors, count))
@@ -119,10 +119,21 @@ class Gatherer:
     def events(self) -> Events:
         if self._whole:
             self._code_numbers()
-        found = {n: np.concatenate([np.zeros(0, np.int64), *self._parts.pop(n)]) for n in COLUMNS}
+        found = {name: _together(self._parts.pop(name)) for name in COLUMNS}
         return Events(
             **found, fs=self.fs, keys=self.keys, values=self.values, errors=self.errors,
             nodes=self.nodes)  # fmt: skip
+
+
+def _same(number: int, count: int) -> Ints:
+    """So many times, in the place of one."""
+    return np.broadcast_to(np.int64(number), count)
+
+
+def _together(parts: list[Ints]) -> Ints:
+    if parts and all(is_same(part) and part[0] == parts[0][0] for part in parts):
+        return _same(int(parts[0][0]), sum(map(len, parts)))
+    return np.concatenate([np.zeros(0, np.int64), *parts])
 
 
 def _versions(found: Sequence[int | None]) -> Ints:
@@ -218,7 +229,7 @@ def _numbers(column: Whole | None, otherwise: Ints) -> Ints:
 
 def _codes(column: Column | None, table: Table, count: int) -> Ints:
     if column is None:
-        return np.zeros(count, np.int64)
+        return _same(NONE, count)
     if isinstance(column, Texts):
         return np.append(table.codes(column.distinct), NONE)[column.code]
     distinct, place = np.unique(column.numbers, return_inverse=True)

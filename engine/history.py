@@ -6,8 +6,10 @@ or one `Op` for each invocation with its completion.
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from mmap import ACCESS_READ, mmap
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -117,10 +119,10 @@ def read(path: Path, format: str = "auto") -> History:
     """
     if format == "arrow" or (format == "auto" and _is_arrow(path)):
         return History(columns=arrows.read(path))
-    data = path.read_bytes()
-    if format == "auto":
-        format = "jsonl" if _is_jsonl(path, data) else "edn"
-    return History(columns=pair(jsonl.read(data) if format == "jsonl" else jepsen.read(data)))
+    with _mapped(path) as data:
+        if format == "auto":
+            format = "jsonl" if _is_jsonl(path, data) else "edn"
+        return History(columns=pair(jsonl.read(data) if format == "jsonl" else jepsen.read(data[:])))
 
 
 def events(history: History) -> Iterator[dict[str, Any]]:
@@ -156,7 +158,17 @@ def _is_arrow(path: Path) -> bool:
         return path.suffix == ".arrows" or file.read(4) == b"\xff\xff\xff\xff"
 
 
-def _is_jsonl(path: Path, data: bytes) -> bool:
+@contextmanager
+def _mapped(path: Path) -> Iterator[jsonl.Data]:
+    """As it is on disk, without a copy, unless it is a pipe or empty."""
+    if not path.is_file() or not path.stat().st_size:
+        yield path.read_bytes()
+        return
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        yield data
+
+
+def _is_jsonl(path: Path, data: jsonl.Data) -> bool:
     """By the name, or by how the first event begins: with a text as a key, or with a keyword."""
     if path.suffix in (".edn", ".jsonl", ".json"):
         return path.suffix != ".edn"

@@ -1,6 +1,7 @@
 """JSON Lines, one event a line -> columns of events. Many lines are parsed at once, and one by one only to name what is wrong."""
 
 from collections.abc import Iterable, Iterator
+from mmap import mmap
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,17 @@ BLOCK = 1 << 22  # bytes that one call of the quick reader takes
 TRIES = 3  # blocks that the quick reader is tried on in vain
 
 
-def read(data: bytes) -> Events:
+Data = bytes | mmap
+
+
+def read(data: Data) -> Events:
     """Raises BadInput naming the line. A last line that is torn is left out."""
-    gathered, data = Gatherer(), _whole(data)
+    gathered, end = Gatherer(), _end(data)
     line, start = 1, 0
     with paused():
-        if len(data) > BLOCK:
-            line, start = _quickly(gathered, data)
-        for chunk in _chunks(data, CHUNK, start):
+        if end > BLOCK:
+            line, start = _quickly(gathered, data, end)
+        for chunk in _chunks(data, CHUNK, start, end):
             line = _take(gathered, chunk, line)
     return gathered.events()
 
@@ -34,31 +38,29 @@ def lines(events: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     return (orjson.dumps(event) + b"\n" for event in events)
 
 
-def _whole(data: bytes) -> bytes:
-    """Without what follows the last line end, unless that is a whole event."""
-    torn = data[data.rfind(b"\n") + 1 :]
-    if not torn.strip():
-        return data
+def _end(data: Data) -> int:
+    """Where what is whole ends: at the last line end, or behind what follows it, if that is an event."""
+    last = data.rfind(b"\n") + 1
     try:
-        orjson.loads(torn)
+        orjson.loads(data[last:])
     except orjson.JSONDecodeError:
-        return data[: len(data) - len(torn)]
-    return data + b"\n"
+        return last
+    return len(data)
 
 
-def _chunks(data: bytes, size: int, start: int = 0) -> Iterator[bytes]:
+def _chunks(data: Data, size: int, start: int, end: int) -> Iterator[bytes]:
     """Whole lines without their last line end."""
-    while start < len(data):
-        end = data.find(b"\n", min(start + size, len(data) - 1))
-        end = len(data) if end < 0 else end
-        yield data[start:end]
-        start = end + 1
+    while start < end:
+        stop = data.find(b"\n", min(start + size, end - 1), end)
+        stop = end if stop < 0 else stop
+        yield data[start:stop]
+        start = stop + 1
 
 
-def _quickly(gathered: Gatherer, data: bytes) -> tuple[int, int]:
+def _quickly(gathered: Gatherer, data: Data, end: int) -> tuple[int, int]:
     """Which line, and which byte, was come to: where the events are not as they must be for it, it is given up."""
     line, at, vain = 1, 0, 0
-    for chunk, found in blocks(_chunks(data, BLOCK)):
+    for chunk, found in blocks(_chunks(data, BLOCK, 0, end)):
         took, whole = _take_block(gathered, chunk, line, found)
         line, at = line + took, at + len(chunk) + 1
         vain = 0 if whole else vain + 1

@@ -39,6 +39,11 @@ def bad(line: int, message: str) -> NoReturn:
     raise BadInput([Problem("history", message, int(line))])
 
 
+def is_same(column: Ints) -> bool:
+    """Is it one number, repeated without being stored again?"""
+    return len(column) > 0 and column.strides == (0,)
+
+
 def pair(events: Events) -> Columns:
     """Raises BadInput naming the first line at which a process does what it cannot."""
     order = np.argsort(events.process, kind="stable")
@@ -89,6 +94,8 @@ def _columns(events: Events, call: Ints, end: Ints) -> Columns:
     there = end >= 0
 
     def at_end(column: Ints, otherwise: int) -> Ints:
+        if is_same(column) and column[0] == otherwise == NONE:
+            return np.zeros(len(call), np.int64)
         found = np.full(len(call), otherwise, np.int64)
         found[there] = column[end[there]]
         return found
@@ -96,14 +103,16 @@ def _columns(events: Events, call: Ints, end: Ints) -> Columns:
     outcome = at_end(events.type, int(Outcome.INFO))
     result = at_end(events.value, NONE)
     result[outcome != Outcome.OK] = NONE
-    version = at_end(events.version, -1)
-    version[outcome != Outcome.OK] = -1
-    asked = events.node[call]
-    node = np.where(asked == NONE, at_end(events.node, NONE), asked)
+    version = None if is_same(events.version) else at_end(events.version, -1)
+    if version is not None:
+        version[outcome != Outcome.OK] = -1
+    asked = None if is_same(events.node) else events.node[call]
+    node = None if asked is None else np.where(asked == NONE, at_end(events.node, NONE), asked)
     return Columns(
         events.index[call], events.process[call], events.f[call], events.key[call], events.value[call],
         result, events.time[call], at_end(events.time, NEVER), at_end(events.index, -1),
         outcome.astype(np.int8), at_end(events.error, NONE),
         events.fs, events.keys, events.values, events.errors,
-        version if (version >= 0).any() else None, node if node.any() else None, events.nodes,
+        version if version is not None and (version >= 0).any() else None,
+        node if node is not None and node.any() else None, events.nodes,
     )  # fmt: skip

@@ -53,6 +53,43 @@ def rejects(spec: Spec, found: Sequence[Step], order: Sequence[int]) -> str:
     return ""
 
 
+def out_of_line(found: Sequence[Step], order: Sequence[int]) -> str:
+    """Why `order` has not the operations of each process one after the other, as they stand in `found`; "" if it has."""
+    latest: dict[int, int] = {}
+    for position in order:
+        process = found[position].op.process
+        if latest.get(process, -1) > position:
+            return (
+                f"operation {found[position].op.index} of process {process} comes after one that followed it"
+            )
+        latest[process] = position
+    return ""
+
+
+def every_interleaving(spec: Spec, found: Sequence[Step]) -> bool:
+    """Is there an order of all in which each process has its own one after the other? By trying each; time does not count."""
+    lines: dict[int, list[Step]] = {}
+    for step in found:
+        lines.setdefault(step.op.process, []).append(step)
+    return _interleaves(spec, list(lines.values()), {})
+
+
+def _interleaves(spec: Spec, lines: list[list[Step]], states: dict[Hashable, Hashable]) -> bool:
+    if all(step.maybe for line in lines for step in line):
+        return True
+    for n, line in enumerate(lines):
+        if not line:
+            continue
+        step, others = line[0], [*lines[:n], line[1:], *lines[n + 1 :]]
+        key = step.op.key if spec.keyed else None
+        after = spec.step(states.get(key, spec.initial), step.call)
+        if after is not ILLEGAL and _interleaves(spec, others, {**states, key: after}):
+            return True
+        if step.maybe and _interleaves(spec, others, states):
+            return True
+    return False
+
+
 def every_order(
     spec: Spec, found: Sequence[Step], starts: Sequence[Hashable] | None = None
 ) -> list[int] | None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order
 
 from engine.checkers._graph import RW, TIME, VIA, WR, WW, Bools, Edge, Following, Graph, Nodes, components
 from engine.columns import NEVER, Ints
@@ -56,12 +58,19 @@ class _Cycles:
         at[known] = moment[self.names[known]]
         np.minimum.at(at, self.source, np.where(known[self.source], NEVER, at[self.target]))
         back = np.where(known[self.source], at[self.source] - at[self.target], -NEVER)
-        following = Following(len(self.names), self.source, self.target)
-        firsts = np.argsort(-back, kind="stable")[:TRIED].tolist()
-        ways = [
-            (first, _path(int(self.target[first]), int(self.source[first]), following)) for first in firsts
-        ]
-        found = [self._edges([first, *way], count) for first, way in ways if way is not None]
+        packed = self.source.astype(np.int64) * len(self.names) + self.target
+        _, edges = np.unique(packed, return_index=True)  # one of several between the same two
+        shape = (len(self.names), len(self.names))
+        matrix = csr_array((edges + 1, (self.source[edges], self.target[edges])), shape=shape)
+        found = []
+        for first in np.argsort(-back, kind="stable")[:TRIED].tolist():
+            node, start = int(self.source[first]), int(self.target[first])
+            _, before = breadth_first_order(matrix, start)
+            way: list[int] = []
+            while node != start:
+                way.append(int(matrix[before[node], node]) - 1)
+                node = int(before[node])
+            found.append(self._edges([first, *way[::-1]], count))
         return min(found, key=len)
 
     def all(self, count: int) -> Iterator[Named]:

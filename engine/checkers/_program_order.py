@@ -6,6 +6,8 @@ verification of sequential consistency with a known reads-from relation, 1997, w
 so without a cycle it needs an order of the writes, too, and orders are guessed).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from engine.checkers._graph import PROCESS, RW, VIA, WR, WW, Graph, components
@@ -137,14 +139,39 @@ class ProgramOrder:
 
     # Orders of the writes
 
-    def guesses(self) -> "list[Ints]":
-        """Numbers by which the writes of a key may have their order: when they ended, were first read, began."""
+    def sources(self, rows: Sequence[int]) -> list[int]:
+        """All that these rows come from: whose values they read, whose those read, and so on."""
+        found, todo = set[int](), [row for row in rows if self._reads(row)]
+        while todo:
+            source = self.read_by(todo.pop())
+            if source >= 0 and source not in found:
+                found.add(source)
+                todo += [source] if self._reads(source) else []
+        return sorted(found)
+
+    def _reads(self, row: int) -> bool:
+        at = int(np.searchsorted(self.readers, row))
+        return at < len(self.readers) and int(self.readers[at]) == row
+
+    def explains(self) -> Ints | None:
+        """Numbers by which the writes of each key stand in an order that explains all; None where none is found.
+
+        When they were first read or ended, ended, or began; or as the graph allows. The graph keeps that order.
+        """
         c = self.c
         ended = np.where(c.outcome == Outcome.OK, c.completed, NEVER)
         seen = ended.copy()
         written = self.source >= 0
         np.minimum.at(seen, self.source[written], c.completed[self.readers[written]])
-        return [seen, ended, c.invoked]
+        for hint in (seen, ended, c.invoked):
+            if self.ordered(hint):
+                return hint
+        rows = self.graph.order(seen)
+        if rows is None:
+            return None
+        place = np.zeros(len(c), np.int64)
+        place[rows] = np.arange(len(rows))
+        return place if self.ordered(place) else None
 
     def ordered(self, hint: Ints) -> bool:
         """Is there an order of everything in which the writes of each key stand in that of `hint`?

@@ -1,6 +1,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,10 +15,11 @@ from engine.checkers._program_order import ProgramOrder
 from engine.checkers._registers import registers
 from engine.checkers._zones import zones
 from engine.checkers.linearizable import ZONED
+from engine.collecting import paused
 from engine.columns import NEVER, Columns, Ints
 from engine.history import History
 from engine.parameters import param
-from engine.replay import Step, rejects, steps
+from engine.replay import MOST, Step, every_interleaving, out_of_line, rejects, steps
 from engine.samples import Outcome
 from engine.specs import REGISTRY as SPECS
 from engine.specs import Spec, refuse_others
@@ -46,55 +48,123 @@ class Sequential(Checker):
     spec: str = param("register", help="what correct behaviour is", choices=tuple(SPECS.names()))
     timeout: float = param(60.0, unit="duration", help="how long a verdict is searched for", least=0.001)
 
-    def check(self, history: History) -> Judgement:
-        deadline = time.monotonic() + self.timeout
-        c, spec = history.columns, SPECS.get(self.spec, "spec")()
-        refuse_others(c, self.spec, spec.names)
-        if not (c.outcome == Outcome.OK).any():
-            return _judgement(Verdict.UNKNOWN, "no operation was answered, so none could be wrong", [])
-        unique = False
-        if words := ZONED.get(self.spec):
-            found = registers(c, words)
-            unique = not found.hard.any()
-            if unique:
-                by_clock = zones(c, words)
-                if not by_clock.violated and _one_by_one(c):
-                    return self._held(history, ", and that of the clock is one")
-                if told := self._by_order(history, ProgramOrder(c, found)):
-                    return told
-        return self._searched(history, spec, unique, deadline)
+    certify: bool = param(False, help="prove the verdict by replaying an order, or by trying every order")
 
-    def _held(self, history: History, besides: str = "") -> Judgement:
-        headline = f"one order explains all answers of {count(len(history), 'operation')}{besides}"
+    def check(self, history: History) -> Judgement:
+        spec = SPECS.get(self.spec, "spec")()
+        refuse_others(history.columns, self.spec, spec.names)
+        if not (history.columns.outcome == Outcome.OK).any():
+            return _judgement(Verdict.UNKNOWN, "no operation was answered, so none could be wrong", [])
+        with paused():
+            return _Judging(self, spec, history).judge()
+
+
+class _Judging:
+    def __init__(self, checker: Sequential, spec: Spec, history: History) -> None:
+        self.checker, self.spec, self.history = checker, spec, history
+        self.deadline = time.monotonic() + checker.timeout
+        words = ZONED.get(spec.name)
+        self.found = registers(history.columns, words) if words else None
+        self.words = words if self.found and not self.found.hard.any() else None
+
+    @cached_property
+    def order(self) -> ProgramOrder:
+        assert self.found
+        return ProgramOrder(self.history.columns, self.found)
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        return steps(self.spec, self.history.ops)
+
+    def judge(self) -> Judgement:
+        c = self.history.columns
+        if self.words and not zones(c, self.words).violated and _one_by_one(c):
+            return self._held(
+                self._known() if self.checker.certify else None, ", and that of the clock is one"
+            )
+        if self.words:
+            if len(self.order.unwritten):
+                return self._violated("nobody wrote what it read", self.order.unwritten[:1].tolist())
+            if cycle := any_cycle(self.order.graph, c.invoked):
+                return self._circular(cycle)
+            if (hint := self.order.explains()) is not None:
+                return self._held(self._ordered(hint) if self.checker.certify else None)
+        return self._searched()
+
+    # Held
+
+    def _held(self, order: list[int] | None, besides: str = "") -> Judgement:
+        headline = f"one order explains all answers of {count(len(self.history), 'operation')}{besides}"
+        if order is not None:
+            _replayed(self.spec, self.steps, order)
+            headline += "; certified by the replay of an order"
+        elif self.checker.certify:
+            headline += f"; not certified within {self.checker.timeout:g} s, a longer timeout may prove it"
+            return _judgement(Verdict.UNKNOWN, headline, [])
         return _judgement(Verdict.HELD, headline, [])
 
-    def _by_order(self, history: History, order: ProgramOrder) -> Judgement | None:
-        if len(order.unwritten):
-            ops = history.at(order.unwritten[:1])
-            why = "nobody wrote what it read"
-            return _violated({"kind": KIND, "why": why, "operations": [shown(op) for op in ops]})
-        if cycle := any_cycle(order.graph, history.columns.invoked):
-            return _violated(_of_cycle(history, order, cycle))
-        if any(order.ordered(hint) for hint in order.guesses()):
-            return self._held(history)
-        place = _places(order)
-        return self._held(history) if place is not None and order.ordered(place) else None
+    def _known(self) -> list[int] | None:
+        """Some order, of what is known to have one."""
+        hint = self.order.explains()
+        if hint is not None:
+            return self._ordered(hint)
+        return interleaving(self.spec, self.steps, self.deadline, unique=True).order
 
-    def _searched(self, history: History, spec: Spec, unique: bool, deadline: float) -> Judgement:
-        made = steps(spec, history.ops)
-        answer = interleaving(spec, made, deadline, unique)
+    def _ordered(self, hint: Ints) -> list[int] | None:
+        """Positions in the steps, by the graph with the order of the writes that explains all."""
+        rows = self.order.graph.order(hint)
+        if rows is None:
+            return None
+        ops = self.history.ops
+        made = {id(step.op): i for i, step in enumerate(self.steps)}
+        return [made[id(ops[row])] for row in rows[self.order.there[rows]].tolist()]
+
+    def _searched(self) -> Judgement:
+        answer = interleaving(self.spec, self.steps, self.deadline, bool(self.words))
         if answer.possible is None:
-            headline = f"undecided after {self.timeout:g} s; a longer timeout may decide it"
+            headline = f"undecided after {self.checker.timeout:g} s; a longer timeout may decide it"
             return _judgement(Verdict.UNKNOWN, headline, [])
         if answer.possible:
-            _replayed(spec, made, answer.order or [])
-            return self._held(history)
-        kept = _smaller(spec, made, min(deadline, time.monotonic() + SHRINKING))
+            return self._held(answer.order)
+        kept = _smaller(self.spec, self.steps, min(self.deadline, time.monotonic() + SHRINKING))
         sure = sum(not step.maybe for step in kept)
         why = f"no order in which each process has its operations one after the other explains {_these(sure)}"
-        return _violated(
-            {"kind": KIND, "why": why, "operations": [shown(step.op, maybe=step.maybe) for step in kept]}
-        )
+        operations = [shown(step.op, maybe=step.maybe) for step in kept]
+        return self._told({"kind": KIND, "why": why, "operations": operations}, kept)
+
+    # Violated
+
+    def _circular(self, cycle: list[Edge]) -> Judgement:
+        order, c = self.order, self.history.columns
+        met = [_met_by(order, edge) for edge in cycle]
+        told = [_told(c, edge, rows) for edge, rows in zip(cycle, met, strict=True)]
+        rows = [*(edge.source for edge in cycle), *(row for pair in met for row in pair)]
+        return self._violated("; ".join(one["why"] for one in told), rows, told)
+
+    def _violated(self, why: str, rows: list[int], cycle: list[dict[str, Any]] | None = None) -> Judgement:
+        ops = sorted(self.history.at(dict.fromkeys(rows)), key=lambda op: (op.process, op.index))
+        finding: dict[str, Any] = {"kind": KIND, "why": why}
+        if cycle:
+            finding["cycle"] = cycle
+        finding["operations"] = [shown(op) for op in ops]
+        proof = sorted({*rows, *self.order.sources(rows)}) if self.checker.certify else []
+        happened = [replace(step, maybe=False) for step in steps(self.spec, self.history.at(proof))]
+        return self._told(finding, happened)
+
+    def _told(self, finding: dict[str, Any], core: list[Step]) -> Judgement:
+        if self.checker.certify:
+            finding["certified"] = _confirmed(self.spec, core)
+        headline = "no order of the operations of all processes explains the answers"
+        return _judgement(Verdict.VIOLATED, headline, [finding])
+
+
+def _confirmed(spec: Spec, core: list[Step]) -> str:
+    """Brute force on what shows it; more than it can do is said."""
+    if len(core) > MOST:
+        return f"not by brute force: it does {MOST} operations, this needs {len(core)}"
+    if every_interleaving(spec, core):
+        raise AssertionError("brute force finds an order for what was called impossible")
+    return "brute force tried every order"
 
 
 def _these(sure: int) -> str:
@@ -107,27 +177,6 @@ def _one_by_one(c: Columns) -> bool:
     same = c.process[order][1:] == c.process[order][:-1]
     ended = np.where(c.outcome == Outcome.INFO, NEVER, c.completed)[order]
     return bool((ended[:-1] < c.invoked[order][1:])[same].all())
-
-
-def _places(order: ProgramOrder) -> Ints | None:
-    """Of each row its place in an order that what is known allows."""
-    found = order.graph.order(order.guesses()[0])
-    if found is None:
-        return None
-    place = np.zeros(len(order.c), np.int64)
-    place[found] = np.arange(len(found))
-    return place
-
-
-def _of_cycle(history: History, order: ProgramOrder, cycle: list[Edge]) -> dict[str, Any]:
-    met = [_met_by(order, edge) for edge in cycle]
-    told = [_told(history.columns, edge, rows) for edge, rows in zip(cycle, met, strict=True)]
-    rows = dict.fromkeys([*(edge.source for edge in cycle), *(row for pair in met for row in pair)])
-    ops = sorted(history.at(rows), key=lambda op: (op.process, op.index))
-    return {
-        "kind": KIND, "why": "; ".join(one["why"] for one in told), "cycle": told,
-        "operations": [shown(op) for op in ops],
-    }  # fmt: skip
 
 
 def _met_by(order: ProgramOrder, edge: Edge) -> tuple[int, ...]:
@@ -163,18 +212,20 @@ def _smaller(spec: Spec, made: Sequence[Step], deadline: float) -> list[Step]:
 
 
 def _replayed(spec: Spec, made: Sequence[Step], order: Sequence[int]) -> None:
-    """Object by object, for an order of all is one of each."""
-    timeless = [replace(step, start=0, end=NEVER if step.maybe else 1) for step in made]
-    for key in {step.op.key for step in made} if spec.keyed else {None}:
-        mine = [i for i, step in enumerate(made) if not spec.keyed or step.op.key == key]
-        number = {i: n for n, i in enumerate(mine)}
-        if why := rejects(spec, [timeless[i] for i in mine], [number[i] for i in order if i in number]):
+    """Object by object, for an order of all is one of each. Raises AssertionError where it is none."""
+    if why := out_of_line(made, order):
+        raise AssertionError(f"the order that was found is none: {why}")
+    mine: dict[Any, list[int]] = {}
+    for i, step in enumerate(made):
+        mine.setdefault(step.op.key if spec.keyed else None, []).append(i)
+    place = {i: n for positions in mine.values() for n, i in enumerate(positions)}
+    ordered: dict[Any, list[int]] = {key: [] for key in mine}
+    for i in order:
+        ordered[made[i].op.key if spec.keyed else None].append(place[i])
+    for key, positions in mine.items():
+        timeless = [replace(made[i], start=0, end=NEVER if made[i].maybe else 1) for i in positions]
+        if why := rejects(spec, timeless, ordered[key]):
             raise AssertionError(f"the order that was found is none: {why}")
-
-
-def _violated(finding: dict[str, Any]) -> Judgement:
-    headline = "no order of the operations of all processes explains the answers"
-    return _judgement(Verdict.VIOLATED, headline, [finding])
 
 
 def _judgement(verdict: Verdict, headline: str, findings: list[dict[str, Any]]) -> Judgement:

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import orjson
 
 from engine.calls import MISMATCH, Answer, Call, Place, Use
-from engine.clients import LIFETIME, Client, Failed, Kept, Session, Unknown, ended
+from engine.clients import LIFETIME, Client, Failed, Kept, Unknown
+from engine.clients._over_http import OverHttp
 from engine.target import Target
-from engine.wire import WireError
 from engine.wire.http import Http
 
 REFUSALS = (  # etcd's words for what it did not even propose, or rejected when it was applied
@@ -51,7 +51,7 @@ class _Kept(Kept):
     def session(self, number: int, *, last: bool = False) -> "_Session":
         members = [Http(node.host, node.port, connections=2) for node in self.target.nodes]
         own = self.use.read_from == "replicas" and not last
-        return _Session(self, members, Place(len(members), number, self.use.placement), own)
+        return _Session(self.target, members, Place(len(members), number, self.use.placement), self, own)
 
     async def prepare(self) -> None:
         self.lease = str((await self._once("/v3/lease/grant", {"TTL": LIFETIME}))["ID"])
@@ -91,10 +91,8 @@ class _Kept(Kept):
 
 
 @dataclass(eq=False)
-class _Session(Session):
+class _Session(OverHttp):
     kept: _Kept
-    members: list[Http]
-    place: Place
     own: bool  # reads are what the member itself has
 
     async def call(self, call: Call) -> Answer:
@@ -244,23 +242,9 @@ class _Session(Session):
 
     async def post(self, path: str, body: Json) -> Json:
         """At the present member; after anything but a success the next one is taken."""
-        at = self.place.next()
-        member, self.asked = self.members[at], self.kept.target.nodes[at].name
-        good = False
-        try:
+        with self.present() as member:
             answer = await member.request("POST", path, orjson.dumps(body))
-            data = _answered(answer.status, answer.body)
-            good = True
-            return data
-        except WireError as error:
-            raise ended(error) from None
-        finally:
-            if not good:
-                self.place.failed()
-
-    async def close(self) -> None:
-        for member in self.members:
-            await member.close()
+            return _answered(answer.status, answer.body)
 
 
 DO: dict[str, Callable[[_Session, Call], Awaitable[Answer]]] = {

@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 import orjson
 
 from engine.calls import Answer, Call, Place, Use
-from engine.clients import Client, Failed, Kept, Session, Unknown, ended
+from engine.clients import Client, Failed, Kept, Unknown
+from engine.clients._over_http import OverHttp
 from engine.parameters import param
 from engine.target import Target
-from engine.wire import WireError
 from engine.wire.http import Http as Connection
 from engine.wire.http import Response
 
@@ -64,7 +64,7 @@ class _Kept(Kept):
 
     def session(self, number: int, *, last: bool = False) -> "_Session":
         nodes = [Connection(node.host, node.port, connections=2) for node in self.target.nodes]
-        return _Session(self, nodes, Place(len(nodes), number, self.use.placement))
+        return _Session(self.target, nodes, Place(len(nodes), number, self.use.placement), self)
 
     async def prepare(self) -> None:
         """Keys come into being with their first value."""
@@ -81,10 +81,8 @@ class _Kept(Kept):
 
 
 @dataclass(eq=False)
-class _Session(Session):
+class _Session(OverHttp):
     kept: _Kept
-    nodes: list[Connection]
-    place: Place
 
     async def call(self, call: Call) -> Answer:
         key, client = self.kept.key(call.key), self.kept.client
@@ -123,24 +121,13 @@ class _Session(Session):
             raise Failed(str(unknown)) from None  # a look changes nothing
 
     async def ask(self, template: str, key: str, body: str = "") -> Response:
-        at = self.place.next()
-        self.asked = self.kept.target.nodes[at].name
         method, _, path = template.partition(" ")
         headers: Mapping[str, str] = {name: str(value) for name, value in self.kept.client.headers.items()}
-        good = False
-        try:
-            answer = await self.nodes[at].request(method, path.replace("{key}", key), body.encode(), headers)
-            good = answer.status < 500
-            return answer
-        except WireError as error:
-            raise ended(error) from None
-        finally:
-            if not good:
-                self.place.failed()
-
-    async def close(self) -> None:
-        for node in self.nodes:
-            await node.close()
+        with self.present() as node:
+            answer = await node.request(method, path.replace("{key}", key), body.encode(), headers)
+        if answer.status >= 500:
+            self.place.failed()
+        return answer
 
 
 def _good(answer: Response) -> bool:

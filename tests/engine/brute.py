@@ -16,9 +16,8 @@ from engine.checkers.linearizable import Linearizable
 from engine.checkers.versions import Versions
 from engine.history import History
 from engine.live import Live
-from engine.replay import Step, every_order, steps
+from engine.replay import every_interleaving, every_order, steps
 from engine.samples import Outcome
-from engine.specs import ILLEGAL
 from engine.specs import REGISTRY as SPECS
 from engine.verdict import Verdict
 from tests.engine import tiny
@@ -56,30 +55,8 @@ def own(name: str, **params: Any) -> Checker:
 
 
 def by_processes(spec_name: str) -> Callable[[History], bool]:
-    """Is there an order of all in which each process has its own one after the other? By trying each."""
     spec: Any = SPECS.get(spec_name)()
-
-    def possible(history: History) -> bool:
-        lines: dict[int, list[Step]] = {}
-        for step in steps(spec, history.ops):
-            lines.setdefault(step.op.process, []).append(step)
-        return _interleaves(spec, list(lines.values()), {})
-
-    return possible
-
-
-def _interleaves(spec: Any, lines: list[list[Step]], states: dict[Any, Any]) -> bool:
-    if all(step.maybe for line in lines for step in line):
-        return True
-    for n, (step, *rest) in ((n, line) for n, line in enumerate(lines) if line):
-        others = [*lines[:n], rest, *lines[n + 1 :]]
-        key = step.op.key if spec.keyed else None
-        after = spec.step(states.get(key, spec.initial), step.call)
-        if after is not ILLEGAL and _interleaves(spec, others, {**states, key: after}):
-            return True
-        if step.maybe and _interleaves(spec, others, states):
-            return True
-    return False
+    return lambda history: every_interleaving(spec, steps(spec, history.ops))
 
 
 def lasting(spec: str) -> tuple[Checker, ...]:
@@ -118,7 +95,7 @@ def kinds() -> Iterator[Kind]:
             f"{spec} of processes, by {perform.__name__}, keys {keys}",
             _of_processes(perform, keys),
             by_processes(spec),
-            (own("sequential", spec=spec),),
+            (own("sequential", spec=spec, certify=True),),
         )
     for make in (_nearly(tiny.of_a_queue), _wild(tiny.queue, 6)):
         yield Kind("queue", make, by("queue"), (*lasting("queue"), own("queue")))

@@ -152,7 +152,12 @@ def test_an_arrow_file_that_is_no_history_is_refused(
         table = stream.read_all()
     for name, column in change.items():
         at = table.schema.get_field_index(name)
-        table = table.set_column(at, name, pa.array(column)) if at >= 0 else pa.table({name: column})
+        if at < 0:
+            table = pa.table({name: column})
+        else:
+            table = table.set_column(
+                at, table.schema.field(name), pa.array(column, table.schema.field(name).type)
+            )
     with pa.ipc.new_stream(str(tmp_path / "h.arrows"), table.schema) as out:
         out.write_table(table)
     with pytest.raises(BadInput, match=words):

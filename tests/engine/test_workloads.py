@@ -41,6 +41,7 @@ SOME = {  # of each system what its client does in a way of its own; memory has 
     "ceph-mon": ("register",),
     "mariadb": ("cas-register", "counter", "bank", "rw-register"),
 }
+KEEPERS: dict[str, Any] = {"nats": Nats, "zookeeper": Zookeeper}
 
 
 async def recorded(
@@ -180,27 +181,18 @@ async def test_on_postgres(name: str, tmp_path: Path, pair: postgres.Pair) -> No
 
 
 @pytest.fixture(scope="module")
-def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    yield from running(Nats(), tmp_path_factory.mktemp("nats"))
+def keeper(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One of the systems in which an object is kept under its key."""
+    yield from running(KEEPERS[request.param](), tmp_path_factory.mktemp(request.param))
 
 
 @pytest.mark.systems
-@pytest.mark.parametrize("name", SOME["nats"])
-async def test_on_nats(name: str, tmp_path: Path, nats: Cluster) -> None:
+@pytest.mark.parametrize(
+    ("keeper", "name"), [(one, name) for one in KEEPERS for name in SOME[one]], indirect=["keeper"]
+)
+async def test_on_what_keeps_objects_under_their_keys(name: str, tmp_path: Path, keeper: Cluster) -> None:
     many = {} if name == "set" else {"keys": 50}
-    assert_whole(name, await recorded(tmp_path, name, nats.document(), **many))
-
-
-@pytest.fixture(scope="module")
-def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    yield from running(Zookeeper(), tmp_path_factory.mktemp("zookeeper"))
-
-
-@pytest.mark.systems
-@pytest.mark.parametrize("name", SOME["zookeeper"])
-async def test_on_zookeeper(name: str, tmp_path: Path, zookeeper: Cluster) -> None:
-    many = {} if name == "set" else {"keys": 50}
-    assert_whole(name, await recorded(tmp_path, name, zookeeper.document(), **many))
+    assert_whole(name, await recorded(tmp_path, name, keeper.document(), **many))
 
 
 @pytest.fixture(scope="module")
