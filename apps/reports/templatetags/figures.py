@@ -1,7 +1,6 @@
 """Figures as people read them: with a unit, as exact as they are, and a dash where nothing was measured."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -19,8 +18,6 @@ from engine.traffic import told
 register = template.Library()
 NOTHING = "–"
 ABSENT = (None, "")  # the second is what a template has for a key that an older board did not store
-
-SHORT = re.compile(r"(\d)(%|ms\b|s\b)")  # a unit that stands at its number
 
 PILLS = {
     "held": "ok",
@@ -215,6 +212,7 @@ def _evidence(item: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": item["name"],
         "headline": item.get("headline", ""),
+        "expected": text.bound(item.get("expected", "")),
         "lost": [f for f in findings if f.get("kind") == "lost"],
         "other": [f for f in findings if f.get("kind") != "lost"],
     }
@@ -242,15 +240,10 @@ def judged(report: dict[str, Any] | None) -> list[dict[str, Any]]:
     if not report:
         return []
     items = [*report.get("expectations", []), *report.get("checks", [])]
-    items = [{**item, "expected": bound(item.get("expected", ""))} for item in items]
+    items = [{**item, "expected": text.bound(item.get("expected", ""))} for item in items]
     if not any(item["name"] == "clean" for item in items):
         items.append(_clean(report))
     return items
-
-
-def bound(text: str) -> str:
-    """A comparison as it is printed: `>= 99.9%` -> `≥ 99.9 %`."""
-    return SHORT.sub(r"\1 \2", text.replace(">=", "≥").replace("<=", "≤"))
 
 
 def _clean(report: dict[str, Any]) -> dict[str, Any]:
