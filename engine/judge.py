@@ -224,11 +224,9 @@ def _headline(
 ) -> str:
     if ending != "finished":
         how = {"aborted": "Aborted", "halted": "Halted"}.get(ending, "It did not come to a verdict")
-        return (
-            f"{how}: {reason}"
-            if run.zero is None
-            else f"{how} after {text.seconds(run.at(run.end))}: {reason}"
-        )
+        after = "" if run.zero is None else f" after {text.seconds(run.at(run.end))}"
+        by = reason[len(how) :] if reason.lower().startswith(f"{how} by ".lower()) else f": {reason}"
+        return f"{how}{after}{by}"
     name = run.target.name
     parts = [_broke(run, figures, name)]
     if operations:
