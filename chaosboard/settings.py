@@ -229,6 +229,8 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"handlers": [], "propagate": False},  # the page says it
         "httpx": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},  # two lines for each tick of each second
+        "celery.app.trace": {"level": "WARNING"},
         "asyncssh": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
     },

@@ -202,9 +202,15 @@ def since(end: float | None, start: float | None) -> float | None:
 
 @register.filter
 def violations(report: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The broken promises of a result, with their lost elements and their other findings apart."""
-    judged = [*(report or {}).get("expectations", []), *(report or {}).get("checks", [])]
-    return [_evidence(item) for item in judged if item["verdict"] == "violated"]
+    """The broken promises of a result, each once, with their lost elements and what no story tells apart."""
+    promised, checked = ((report or {}).get(name, []) for name in ("expectations", "checks"))
+    checked = [item for item in checked if item["verdict"] == "violated"]
+    told = {item["name"] for item in checked}
+    told |= {
+        "lost writes" for item in checked if any(f.get("kind") == "lost" for f in item.get("findings", []))
+    }
+    broken = [item for item in promised if item["verdict"] == "violated" and item["name"] not in told]
+    return [_evidence(item) for item in [*broken, *checked]]
 
 
 def _evidence(item: dict[str, Any]) -> dict[str, Any]:
@@ -214,7 +220,8 @@ def _evidence(item: dict[str, Any]) -> dict[str, Any]:
         "headline": item.get("headline", ""),
         "expected": text.bound(item.get("expected", "")),
         "lost": [f for f in findings if f.get("kind") == "lost"],
-        "other": [f for f in findings if f.get("kind") != "lost"],
+        "other": [] if item.get("stories") else [f for f in findings if f.get("kind") != "lost"],
+        "storied": bool(item.get("stories")),
     }
 
 
