@@ -20,6 +20,7 @@ from engine.host.sweeping import Sweeper
 from engine.processes import start_part
 
 LOOK = 0.05  # seconds between two looks at the leases
+REST = 0.25  # the same while nothing is hurt: whoever injects heals first, and a lease is longer
 AGAIN = 5.0  # seconds of rest before a fault that did not heal is tried again
 GLANCE = 0.3  # seconds for which somebody who only looks may seem to hold the lock
 SWEEP = 2.0  # seconds between two looks for rules whose record is lost
@@ -87,7 +88,7 @@ def main(state: Path, *, stay: bool = False) -> int:
             swept, sweeping = time.monotonic(), pool.submit(_sweep, sweeper)
         if time.monotonic() - idle_since > IDLE:
             break
-        time.sleep(LOOK)
+        time.sleep(LOOK if found else REST)
     pool.shutdown(wait=True, cancel_futures=True)
     lock.close()
     return 0

@@ -75,8 +75,8 @@ function travel(moment) {
 function phaseInWords() {
   const hurting = [...shown.faults.values()].filter((fault) => ['injecting', 'active', 'healing'].includes(fault.state))
   if (shown.over) return ['over', 'unknown']
-  if (hurting.length) return [`hurt now: ${hurting.map((fault) => fault.line).join(', ')}`, 'hurt']
-  if (!shown.phase) return [page.run.state === 'queued' ? 'waiting for a worker' : 'starting', 'unknown']
+  if (hurting.length) return [`hurt ${shown === ledger ? 'now' : 'then'}: ${hurting.map((fault) => fault.line).join(', ')}`, 'hurt']
+  if (!shown.phase) return [page.run.state === 'queued' ? 'waiting' : 'starting', 'unknown']
   return [{ recovery: 'healed, recovering', fault: 'between faults', judging: 'judging what was recorded' }[shown.phase] ?? shown.phase, 'go']
 }
 

@@ -27,7 +27,7 @@ def experiment(target: str) -> dict[str, Any]:
         "name": "a replica falls behind", "target": target, "baseline": "2s",
         "steady_state": [{"probe": {"redis": {"check": "ping"}}, "every": "100ms", "tolerance": {"availability": ">= 50%"}}],
         "workload": {"register": {"clients": 6, "rate": "100/s", "keys": 3, "read_from": "replicas"}},
-        "faults": [{"at": "0s", "for": "6s", "detach_replica": {"nodes": ["v3"]}}],
+        "faults": [{"at": "0s", "for": "6s", "detach-replica": {"nodes": ["v3"]}}],
         "recovery": {"timeout": "20s", "stable": "1s"}, "expect": {"linearizable": True},
     }  # fmt: skip
 
