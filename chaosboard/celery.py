@@ -11,4 +11,4 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chaosboard.settings")
 
 app = Celery("chaosboard")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["apps.runs", "apps.schedules", "apps.monitors", "apps.histories", "apps.weekly"])
+app.autodiscover_tasks(["chaosboard", "apps.runs", "apps.monitors", "apps.histories", "apps.weekly"])

@@ -21,6 +21,7 @@ from engine.plan import plan
 
 RUNS = Run.objects.select_related("version__experiment", "target").defer("result", "target_document")
 TREND = 90  # days
+STOPPED = ("aborted", "halted")
 
 
 def context() -> dict[str, Any]:
@@ -37,16 +38,17 @@ def context() -> dict[str, Any]:
     }
 
 
-def _last_done(**by: Any) -> Subquery:
-    done: QuerySet[Run] = Run.objects.filter(state=Run.State.DONE, **by).order_by("-pk")
-    return Subquery(done.values("pk")[:1])
+def _last_finished(**by: Any) -> Subquery:
+    """One that somebody stopped says nothing of the service."""
+    done: QuerySet[Run] = Run.objects.filter(state=Run.State.DONE, **by).exclude(ending__in=STOPPED)
+    return Subquery(done.order_by("-pk").values("pk")[:1])
 
 
 def _targets() -> list[Target]:
     return list(
         Target.objects.select_related("environment")
         .prefetch_related("nodes", "depends_on")
-        .annotate(last=_last_done(target=OuterRef("pk")))
+        .annotate(last=_last_finished(target=OuterRef("pk")))
     )
 
 

@@ -56,7 +56,10 @@ def _down(services: list[dict[str, Any]]) -> list[Need]:
 
 
 def _violated() -> list[Need]:
-    last = Run.objects.filter(state=Run.State.DONE, version__experiment=OuterRef("pk")).order_by("-pk")
+    judged = Run.objects.filter(
+        state=Run.State.DONE, verdict__in=("held", "violated")
+    )  # unknown answers nothing
+    last = judged.filter(version__experiment=OuterRef("pk")).order_by("-pk")
     newest = Experiment.objects.filter(archived=False).annotate(last=Subquery(last.values("pk")[:1]))
     runs = Run.objects.select_related("version__experiment", "target").defer("result", "target_document")
     runs = runs.filter(pk__in=[e.last for e in newest if e.last], verdict="violated")

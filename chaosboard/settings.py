@@ -210,9 +210,7 @@ CELERY_BEAT_SCHEDULE_FILENAME = str(CHAOSBOARD_STATE / "beat")
 CELERY_BEAT_MAX_LOOP_INTERVAL = 1
 # a tick that was not begun before the next ones are due is not worth doing
 CELERY_BEAT_SCHEDULE = {
-    "runs": {"task": "runs.tick", "schedule": 1.0, "options": {"expires": 5}},
-    "schedules": {"task": "schedules.tick", "schedule": 1.0, "options": {"expires": 5}},
-    "histories": {"task": "histories.tick", "schedule": 2.0, "options": {"expires": 5}},
+    "board": {"task": "board.tick", "schedule": 1.0, "options": {"expires": 5}},
     "retention": {"task": "runs.sweep", "schedule": crontab(hour=3, minute=30), "options": {"expires": 3600}},
     "weekly": {"task": "weekly.tick", "schedule": 300.0, "options": {"expires": 300}},
     "monitors": {"task": "monitors.tick", "schedule": 1.0, "options": {"expires": 3}},
@@ -229,6 +227,8 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"handlers": [], "propagate": False},  # the page says it
         "httpx": {"level": "WARNING"},
+        "celery.worker.strategy": {"level": "WARNING"},  # two lines for each tick of each second
+        "celery.app.trace": {"level": "WARNING"},
         "asyncssh": {"level": "WARNING"},
         "axes": {"level": "WARNING"},
     },

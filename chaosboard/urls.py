@@ -1,5 +1,6 @@
 from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 from chaosboard import views
 from chaosboard.api import api
@@ -17,6 +18,9 @@ urlpatterns = [
     path("schedules/", include("apps.schedules.urls")),
     path("weekly/", include("apps.weekly.urls")),
     path("api/v1/", api.urls),
+    path(
+        "favicon.ico", login_not_required(RedirectView.as_view(url="/static/img/favicon.svg")), name="favicon"
+    ),
     path("healthz", login_not_required(views.healthz), name="healthz"),
     path("readyz", login_not_required(views.readyz), name="readyz"),
 ]

@@ -11,8 +11,8 @@ class Anomaly(NamedTuple):
 TIMED = " in real time"
 NAMES = {
     "not linearizable": Anomaly(
-        "An answer that no order explains",
-        "A single copy of the data, changed by one operation at a time, could not have given these answers.",
+        "An answer that a single copy of the data could not have given",
+        "In whatever order the operations took effect, these answers do not fit: so there were copies that differed.",
     ),
     "not sequentially consistent": Anomaly(
         "Answers that no order of all clients' operations explains",

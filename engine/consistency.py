@@ -72,10 +72,11 @@ def _built(name: str, workload: Workload, expect: Expect) -> Checker:
 def _counts(name: str, workload: Workload, expect: Expect, found: Judgement) -> bool:
     """Does it take part in the run's verdict, beside what is expected in so many words?
 
-    Nobody promised that replicas answer with the newest value; and what only adds to the first checker's
-    verdict does not make it unknown.
+    Nobody promised that replicas answer with the newest value, unless the experiment does; and what only adds
+    to the first checker's verdict does not make it unknown.
     """
-    if name in ORDERED and (expect.linearizable is False or workload.read_from == "replicas"):
+    promised = workload.read_from != "replicas" if expect.linearizable is None else expect.linearizable
+    if name in ORDERED and not promised:
         return False
     if name in TRANSACTIONS and expect.isolation is None:
         return _promises(workload)

@@ -101,7 +101,11 @@ def _bounded(bound: Comparison, values: list[float | None]) -> Judgement:
 
 
 def _loses(allowed: int, operations: Mapping[str, int | None] | None) -> Judgement:
-    expected = f"at most {text.count(allowed, 'acknowledged write')}" if allowed else "no acknowledged write"
+    expected = (
+        f"at most {text.count(allowed, 'acknowledged write')} lost"
+        if allowed
+        else "no acknowledged write lost"
+    )
     lost = operations["lost"] if operations and operations["acknowledged"] else None
     if lost is None:
         why = "what was written was not read back" if operations else "no workload wrote anything"

@@ -189,7 +189,7 @@ class Follower:
         good = ended[ended["status"] == Outcome.OK] if self.experiment.workload else _good(chosen)
         more = {
             "heat": interval.heat(good["latency"]),
-            "errors": interval.errors([(_bad(chosen), self._texts), (_bad(ended), self._ops_texts)]),
+            "errors": interval.errors([(_troubles(chosen), self._texts), (_bad(ended), self._ops_texts)]),
             "lag": self._lag(end),
             "answered": interval.answered(_good(chosen), self._texts),
         }
@@ -241,6 +241,12 @@ class Follower:
 def _good(samples: Samples) -> Samples:
     good: Samples = samples[samples["status"] == Status.OK]
     return good
+
+
+def _troubles(looks: Samples) -> Samples:
+    """Looks that were not answered well; what a standby leaves to another is no trouble while another answers."""
+    bad = _bad(looks)
+    return bad if len(bad) == len(looks) else bad[bad["status"] != Status.STANDBY]
 
 
 def _bad(samples: Samples) -> Samples:

@@ -32,8 +32,10 @@ def probe(chosen: Samples, i: int, joins: str, tolerance: Tolerance) -> dict[str
 
 
 def node(chosen: Samples, i: int) -> dict[str, int]:
+    """`there`: how often it answered well, or left it to another node."""
     mine = chosen[(chosen["node"] == i) & (chosen["probe"] == 0)]
-    return {"good": int((mine["status"] == Status.OK).sum()), "total": len(mine)}
+    good, standby = (int((mine["status"] == status).sum()) for status in (Status.OK, Status.STANDBY))
+    return {"good": good, "there": good + standby, "total": len(mine)}
 
 
 def operations(ended: Samples, nodes: Sequence[str]) -> dict[str, Any]:

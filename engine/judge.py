@@ -20,6 +20,9 @@ from engine.traffic import traffic
 from engine.verdict import Judgement, Verdict, worst
 from engine.workloads import Workload
 
+SHOWN = ("linearizable", "isolation", "staleness")  # promises of which a check says what is wrong
+TOLD = (*SHOWN, "lost writes", "clean")  # those that are told in other words than the promise's
+
 
 def judge(directory: Path, *, ending: str = "finished", reason: str = "") -> dict[str, Any]:
     """The result of a run, as `docs/events.md` describes it."""
@@ -34,7 +37,7 @@ def judge(directory: Path, *, ending: str = "finished", reason: str = "") -> dic
     verdict = _verdict([*expected, back], checks, run.experiment, ending)
     return {
         "verdict": verdict.word,
-        "headline": _headline(run, figures, operations, ending, reason),
+        "headline": _headline(run, figures, operations, _unkept([*expected, back], checks), ending, reason),
         "ending": ending,
         "ending_reason": reason,
         "name": run.experiment.name,
@@ -65,9 +68,7 @@ def _verdict(
     """The worst wins. How many lost writes are too many is said by the expectation, if there is one."""
     told = experiment.expect.lost_writes is not None
     counting = [c for c in checks if c.counted]
-    counted = [
-        c for c in counting if not (told and c.findings and all(f["kind"] == "lost" for f in c.findings))
-    ]
+    counted = [c for c in counting if not (told and _only_lost(c))]
     verdict = worst(j.verdict for j in [*expected, *counted])
     if ending != "finished" and not any(c.verdict is Verdict.VIOLATED for c in counting):
         return Verdict.UNKNOWN
@@ -214,21 +215,41 @@ def _versions(run: Recorded) -> dict[str, Any] | None:
 
 
 def _headline(
-    run: Recorded, figures: dict[str, Any], operations: dict[str, Any] | None, ending: str, reason: str
+    run: Recorded,
+    figures: dict[str, Any],
+    operations: dict[str, Any] | None,
+    unkept: list[str],
+    ending: str,
+    reason: str,
 ) -> str:
     if ending != "finished":
         how = {"aborted": "Aborted", "halted": "Halted"}.get(ending, "It did not come to a verdict")
-        return (
-            f"{how}: {reason}"
-            if run.zero is None
-            else f"{how} after {text.seconds(run.at(run.end))}: {reason}"
-        )
+        after = "" if run.zero is None else f" after {text.seconds(run.at(run.end))}"
+        by = reason[len(how) :] if reason.lower().startswith(f"{how} by ".lower()) else f": {reason}"
+        return f"{how}{after}{by}"
     name = run.target.name
     parts = [_broke(run, figures, name)]
     if operations:
         assert run.experiment.workload
         parts.append(_kept(operations, run.experiment.workload[1]))
-    return f"{'; '.join(parts)}."
+    return f"{'; '.join([*parts, *unkept])}."
+
+
+def _unkept(expected: list[Judgement], checks: list[Judgement]) -> list[str]:
+    """What else was found wrong, in words; the writes that are gone are told already."""
+    wrong = [j for j in expected if j.verdict is Verdict.VIOLATED]
+    found = [j.headline for j in wrong if j.name in SHOWN]
+    found += [c.headline for c in checks if c.counted and c.verdict is Verdict.VIOLATED and not _only_lost(c)]
+    found = found[:1]  # what other checks say of the same answers is in the report
+    promised = [f"{j.name} {text.bound(j.expected)} ({j.measured})" for j in wrong if j.name not in TOLD]
+    if promised:
+        found.append(f"promised and not kept: {text.listed(promised)}")
+    found += [f"left behind: {j.headline}" for j in wrong if j.name == "clean"]
+    return list(dict.fromkeys(found))
+
+
+def _only_lost(check: Judgement) -> bool:
+    return bool(check.findings) and all(f["kind"] == "lost" for f in check.findings)
 
 
 def _broke(run: Recorded, figures: dict[str, Any], name: str) -> str:

@@ -25,10 +25,13 @@ def leader_changes(views: list[dict[str, Any]]) -> list[Change]:
             seen.pop(node, None)
             left.pop(node, None)
             continue
+        before = seen.get(node)
         seen[node], since[node] = view["sees"], at
         if view["sees"] == current:
             left.pop(node, None)
-        elif current is not None:
+        elif (
+            current is not None and before == current
+        ):  # who never saw it, such as an old leader, tells nothing
             left.setdefault(node, at)
         agreed = _agreed(seen)
         if agreed is None or agreed == current:
@@ -37,10 +40,11 @@ def leader_changes(views: list[dict[str, Any]]) -> list[Change]:
             first = min(since[n] for n, sees in seen.items() if sees == agreed)
             lost = min([first, *left.values()])
             changes.append({"lost_at": lost, "elected_at": first, "from": current, "to": agreed})
-        current = agreed
-        left = {n: since[n] for n, sees in seen.items() if sees != current}
-    if current is not None and sum(sees is None for sees in seen.values()) * 2 > len(seen):
-        changes.append({"lost_at": min(left.values()), "elected_at": None, "from": current, "to": None})
+        current, left = agreed, {}
+    alone = [since[n] for n, sees in seen.items() if sees is None]
+    if current is not None and len(alone) * 2 > len(seen):
+        lost = min(left.values(), default=min(alone))
+        changes.append({"lost_at": lost, "elected_at": None, "from": current, "to": None})
     return changes
 
 

@@ -19,6 +19,7 @@ class Status(IntEnum):
     TIMEOUT = 2
     CONNECTION = 3  # refused or broken
     OVERLOAD = 4  # never sent: the prober's own connections were all busy
+    STANDBY = 5  # the answer of one that is well, and leaves this to another node
 
 
 class Outcome(IntEnum):

@@ -49,9 +49,10 @@ def readings(samples: Samples, probe: int = 0, mode: str = "any", nodes: int | N
 
 
 def of_node(samples: Samples, node: int, probe: int = 0) -> Readings:
-    """The readings of one node alone."""
+    """The readings of one node alone; one that leaves to another what it was asked for is well."""
     mine = np.sort(samples[(samples["probe"] == probe) & (samples["node"] == node)], order="scheduled")
-    return Readings(mine["scheduled"], mine["scheduled"] + mine["latency"], mine["status"] == Status.OK)
+    well = np.isin(mine["status"], (Status.OK, Status.STANDBY))
+    return Readings(mine["scheduled"], mine["scheduled"] + mine["latency"], well)
 
 
 def of_operations(history: History) -> Readings:

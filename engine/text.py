@@ -1,8 +1,11 @@
 """Quantities in sentences: three figures that matter, a unit that fits, and "nothing" where there is none."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from engine.tolerance import MEASURES
+
+_UNIT = re.compile(r"(\d)(%|ms\b|s\b)")  # one that stands at its number
 
 
 def seconds(value: float | None) -> str:
@@ -30,6 +33,11 @@ def share(value: float | None) -> str:
 
 def quantity(value: float | None, measure: str) -> str:
     return share(value) if MEASURES[measure] == "share" else seconds(value)
+
+
+def bound(text: str) -> str:
+    """A comparison as it is printed: `>= 99.9%` -> `≥ 99.9 %`."""
+    return _UNIT.sub(r"\1 \2", text.replace(">=", "≥").replace("<=", "≤"))
 
 
 def count(number: int, noun: str) -> str:

@@ -21,6 +21,7 @@ from engine.host.sweeping import Sweeper
 from engine.starting import start_part
 
 LOOK = 0.05  # seconds between two looks at the leases
+CALM = 0.25  # the same while nothing is hurt: whoever injects heals first, and a lease is longer
 AGAIN = 0.25  # seconds of rest before a fault that did not heal is tried again; twice as long each time
 REST = 5.0  # seconds that it rests at most
 GLANCE = 0.3  # seconds for which somebody who only looks may seem to hold the lock
@@ -92,7 +93,7 @@ def main(state: Path, *, stay: bool = False) -> int:
             swept, sweeping = time.monotonic(), pool.submit(_sweep, sweeper)
         if time.monotonic() - idle_since > IDLE:
             break
-        time.sleep(LOOK)
+        time.sleep(LOOK if found else CALM)
     pool.shutdown(wait=True, cancel_futures=True)
     lock.close()
     return 0

@@ -7,11 +7,11 @@ from typing import Any
 from apps.axis import Tick, anchor, percent
 from engine import units
 from engine.experiment import Experiment
-from engine.parameters import dump
-from engine.text import count, seconds
+from engine.text import bound, count, seconds
 
 NICE = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400)
 TICKS = 8  # at most
+SLIM = 0.2  # of the whole
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,14 @@ def draw(experiment: Experiment, plan: dict[str, Any]) -> Drawing:
     if experiment.workload:
         lanes.insert(0, Lane("load", (_bar("load", 0.0, whole, _workload(experiment), whole),)))
     lanes.append(Lane("watch", (_bar("watch", 0.0, whole, _watching(experiment), whole),)))
-    phases = [_bar(f"phase {p['name']}", p["start"], p["end"], p["name"], whole) for p in plan["phases"]]
+    phases = [_bar(_phase(p, whole), p["start"], p["end"], p["name"], whole) for p in plan["phases"]]
     return Drawing(tuple(phases), tuple(lanes), _ticks(whole), _words(experiment, plan))
+
+
+def _phase(phase: dict[str, Any], whole: float) -> str:
+    """Its class; the name of a slim one has no room on a telephone."""
+    slim = " slim" if phase["end"] - phase["start"] < SLIM * whole else ""
+    return f"phase {phase['name']}{slim}"
 
 
 def _step_of(planned: dict[str, Any]) -> str:
@@ -97,15 +103,15 @@ def _time(value: float) -> str:
 
 def _watching(experiment: Experiment) -> str:
     return "; ".join(
-        f"{state.name} every {seconds(state.every)} · {' · '.join(state.tolerance.texts())}"
+        f"{state.name} every {seconds(state.every)} · {bound(' · '.join(state.tolerance.texts()))}"
         for state in experiment.steady_state
     )
 
 
 def _workload(experiment: Experiment) -> str:
     assert experiment.workload
-    name, workload = experiment.workload
-    return " · ".join([name, *(f"{key} {value}" for key, value in dump(workload, defaults=True).items())])
+    _, workload = experiment.workload
+    return workload.line()
 
 
 def _words(experiment: Experiment, plan: dict[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -153,7 +159,9 @@ def _cut(step: dict[str, Any]) -> str:
 
 
 def _abort(condition: Any) -> str:
-    return f"{condition.probe} reads {' and '.join(condition.when.texts())} for {_time(condition.over)}"
+    return (
+        f"{condition.probe} reads {bound(' and '.join(condition.when.texts()))} for {_time(condition.over)}"
+    )
 
 
 def _expecting(experiment: Experiment) -> str:
@@ -163,8 +171,8 @@ def _expecting(experiment: Experiment) -> str:
         f"the fault is detected within {_time(expect.detect_within)}"
         if expect.detect_within is not None
         else "",
-        str(expect.availability or ""),
-        str(expect.p99 or ""),
+        bound(str(expect.availability or "")),
+        bound(str(expect.p99 or "")),
         _lost(expect.lost_writes),
         "every history is linearizable" if expect.linearizable else "",
     ]

@@ -78,6 +78,11 @@ class Timeline:
     whole_start: float
     whole_end: float
 
+    @property
+    def marked(self) -> bool:
+        """Whether any mark is in the window that is shown."""
+        return any(self.start <= mark.at <= self.end for mark in self.marks)
+
 
 def timeline(
     story: dict[str, Any],

@@ -43,16 +43,24 @@ def tick(now: datetime | None = None) -> int:
 
 def _due(now: datetime) -> list[Target]:
     """The services whose turn it is; each is taken by one tick alone, on whichever host."""
+    known = Target.objects.values_list("pk", "look_every", "watch__looked_at")
+    due = [pk for pk, every, last in known if _is_due(last, every, now)]
+    if not due:
+        return []
     targets = Target.objects.prefetch_related("nodes", "depends_on").select_related("environment", "watch")
-    return [target for target in targets if _take(target, now)]
+    return [target for target in targets.filter(pk__in=due) if _take(target, now)]
+
+
+def _is_due(last: datetime | None, every: float, now: datetime) -> bool:
+    return not (last and last <= now < last + timedelta(seconds=every - EARLY))
 
 
 def _take(target: Target, now: datetime) -> bool:
     watch = getattr(target, "watch", None) or Watch.objects.get_or_create(target=target)[0]
     last = watch.looked_at
-    if last and last <= now < last + timedelta(seconds=target.look_every - EARLY):
-        return False
-    return bool(Watch.objects.filter(pk=watch.pk, looked_at=last).update(looked_at=now))
+    return _is_due(last, target.look_every, now) and bool(
+        Watch.objects.filter(pk=watch.pk, looked_at=last).update(looked_at=now)
+    )
 
 
 def _look_at_all(targets: list[Target]) -> dict[Target, dict[str, Any]]:

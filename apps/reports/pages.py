@@ -199,6 +199,7 @@ def context(run: Run) -> dict[str, Any]:
             "back": back and asdict(back),
         },
         "earlier": before,
+        "comparable": next((row["id"] for row in before if row["availability"] is not None), None),
         "deltas": deltas(result, before),
         "told": consistency(result),
     }

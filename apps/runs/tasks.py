@@ -16,11 +16,6 @@ def execute(run_id: int) -> None:
     services.execute(run_id)
 
 
-@shared_task(name="runs.tick")
-def tick() -> None:
-    services.tick()
-
-
 @shared_task(name="runs.heal_far")
 def heal_far() -> None:
     carrying.heal()

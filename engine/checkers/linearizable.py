@@ -176,7 +176,7 @@ class _Judging:
         keys = int(np.count_nonzero(np.bincount(self.c.key))) if self.spec.keyed else 1
         if self.violated:
             where = "" if keys == 1 else f" on {count(self.violated, 'key')} of {keys:,}"
-            headline = f"no order of the operations{where} explains the answers"
+            headline = f"answers{where} that a single copy of the data could not have given"
             return self.checker._judgement(Verdict.VIOLATED, headline, self.findings)
         if self.undecided:
             where = "" if keys == 1 else f" for {count(len(self.undecided), 'key')} of {keys:,}"

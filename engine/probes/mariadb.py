@@ -52,7 +52,7 @@ class _Session(Session):
                 await cursor.execute(self.query)
                 (found,) = await cursor.fetchone()
             kept = True
-            return Reading(False, "it is read-only") if int(found) else GOOD
+            return Reading(False, "it is read-only", Status.STANDBY) if int(found) else GOOD
         except asyncmy.errors.Error as error:
             refused = isinstance(error.__context__, ConnectionRefusedError) or "[Errno 111]" in str(error)
             why = "connection refused" if refused else str(error.args[-1])

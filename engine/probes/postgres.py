@@ -3,6 +3,7 @@ from typing import ClassVar
 
 from engine.parameters import param
 from engine.probes import GOOD, MARK, Leads, Probe, Reading, Session, View, failed, joining
+from engine.samples import Status
 from engine.target import Node
 from engine.wire import Lost, WireError
 from engine.wire.postgres import Postgres as Client
@@ -64,7 +65,7 @@ class _Session(Session, Leads):
         except WireError as error:
             return failed(error)
         if self.check == "primary" and row != (False,):
-            return Reading(False, "it is a standby")
+            return Reading(False, "it is a standby", Status.STANDBY)
         return GOOD
 
     async def view(self) -> View:

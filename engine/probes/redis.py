@@ -3,6 +3,7 @@ from typing import ClassVar
 
 from engine.parameters import param
 from engine.probes import GOOD, MARK, Leads, Probe, Reading, Session, View, failed, joining
+from engine.samples import Status
 from engine.target import Node
 from engine.wire import Lost, WireError
 from engine.wire.redis import Redis as Client
@@ -47,11 +48,13 @@ class _Session(Session, Leads):
         try:
             reply = await self.client.exchange(REQUESTS[self.check])
         except ServerError as error:
-            return Reading(False, str(error))
+            return Reading(
+                False, str(error), Status.STANDBY if str(error).startswith("READONLY") else Status.BAD
+            )
         except WireError as error:
             return failed(error)
         if self.check == "role" and reply[0] != b"master":
-            return Reading(False, f"the role is {reply[0].decode()}")
+            return Reading(False, f"the role is {reply[0].decode()}", Status.STANDBY)
         return GOOD
 
     async def view(self) -> View:

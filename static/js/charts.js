@@ -99,7 +99,7 @@ export class Charts {
     div.setAttribute('role', 'img')
     div.setAttribute('aria-label', `${title}, ${subtitle}, over the time of the run`)
     if (height) div.style.height = `${height}px`
-    const section = make('section', 'chart-box', head, make('div', 'chart-frame', div, make('i', 'later'), make('i', 'now')))
+    const section = make('section', 'chart-box', head, make('div', 'chart-frame', div, ...['later', 'now'].map((sign) => Object.assign(make('i', sign), { hidden: true }))))
     section.dataset.chart = name
     this._place(section, name)
     this.divs[name] = div

@@ -76,7 +76,10 @@ export class Lanes {
       if (text && item.matches('.bar')) this.label(text, x, item.dataset.e === undefined ? x : end)
       else if (text) text.setAttribute('x', percent(Math.max(x, 0)))
     }
-    for (const item of this.figure.querySelectorAll('[data-at]')) this.mark(item, this.at(number(item, 'at')))
+    const marks = [...this.figure.querySelectorAll('[data-at]')]
+    for (const item of marks) this.mark(item, this.at(number(item, 'at')))
+    const lane = this.figure.querySelector('.marks')
+    if (lane) lane.hidden = !marks.some((item) => number(item, 'at') >= this.shown[0] && number(item, 'at') <= this.shown[1])
     this.ticks()
   }
 

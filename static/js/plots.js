@@ -59,7 +59,7 @@ function stacked(named, tones, template) {
 
 function lagTraces({ intervals, nodes }, c) {
   return lags(intervals).map(([name, points]) => ({
-    ...base, ...points, name: plain(name), key: name, line: line(identity(c, nodes, name)), hovertemplate: '%{y:.3~s}B',
+    ...base, ...points, name: plain(name), key: name, line: line(identity(c, nodes, name)), hovertemplate: '%{y:.3~s} B',
   }))
 }
 
@@ -110,7 +110,7 @@ export const PLOTS = [
   { name: 'errors', title: 'Errors', subtitle: 'a second, by name', has: ({ intervals }) => intervals.some((i) => i.errors), traces: ({ intervals }, c) => stacked(errors(intervals), TROUBLES.map((name) => c[name]), '%{y:.0f} a second'), yaxis: { ...rising, ticksuffix: '/s' } },
   { name: 'shares', title: 'Who is asked', subtitle: 'share of the operations', has: ({ intervals }) => intervals.some((i) => i.ops?.shares), traces: (data, c) => shareTraces(data, c, asked), yaxis: share },
   { name: 'answered', title: 'Who answered', subtitle: 'share of the looks, as the answers through the balancer tell', has: ({ intervals }) => intervals.some((i) => i.answered), traces: (data, c) => shareTraces(data, c, answered), yaxis: share },
-  { name: 'lag', title: 'Replica lag', subtitle: 'bytes behind the leader, at least', has: ({ intervals }) => intervals.some((i) => i.lag), traces: lagTraces, yaxis: { ...rising, tickformat: '~s', ticksuffix: 'B' } },
+  { name: 'lag', title: 'Replica lag', subtitle: 'bytes behind the leader, at least', has: ({ intervals }) => intervals.some((i) => i.lag), traces: lagTraces, yaxis: ({ intervals }) => ({ ...rising, tickformat: '~s', ticksuffix: ' B', ...(intervals.some(({ lag }) => Math.max(...Object.values(lag ?? {})) > 10) ? {} : { range: [0, 10] }) }) },
   {
     name: 'leader', title: 'Leader', subtitle: 'as each node sees it; red: none, grey: no answer', has: ({ lanes }) => [...lanes.values()].some((lane) => lane.length),
     traces: leaderTraces, hovermode: 'closest', height: ({ nodes }) => nodes.length * 26 + 30,

@@ -75,8 +75,8 @@ function travel(moment) {
 function phaseInWords() {
   const hurting = [...shown.faults.values()].filter((fault) => ['injecting', 'active', 'healing'].includes(fault.state))
   if (shown.over) return ['over', 'unknown']
-  if (hurting.length) return [`hurt now: ${hurting.map((fault) => fault.line).join(', ')}`, 'hurt']
-  if (!shown.phase) return [page.run.state === 'queued' ? 'waiting for a worker' : 'starting', 'unknown']
+  if (hurting.length) return [`hurt ${shown === ledger ? 'now' : 'then'}: ${hurting.map((fault) => fault.line).join(', ')}`, 'hurt']
+  if (!shown.phase) return [page.run.state === 'queued' ? 'waiting' : 'starting', 'unknown']
   return [{ recovery: 'healed, recovering', fault: 'between faults', judging: 'judging what was recorded' }[shown.phase] ?? shown.phase, 'go']
 }
 
@@ -97,7 +97,8 @@ function row(name, ...value) {
 
 function showFacts() {
   const { totals, leader } = shown
-  const rows = [...shown.facts.values()].map((fact) => row(label(fact.name), make('b', '', fact.text)))
+  const { versions, ...facts } = Object.fromEntries(shown.facts)
+  const rows = Object.values(facts).map((fact) => row(label(fact.name), make('b', '', fact.text)))
   if (totals.total) {
     rows.push(row('Availability', make('b', '', percent(totals.good / totals.total)), make('span', 'muted', ` of ${count(totals.total)} looks`)))
   }
@@ -112,6 +113,7 @@ function showFacts() {
     const which = times > 1 ? make('small', 'muted block-text', `time ${Math.max(begun, 1)} of ${times}`) : ''
     rows.push(row(fault.line, pill(fault.state), which, text))
   }
+  if (versions) rows.push(row('Versions', make('span', 'muted small', versions.text)))
   byId('facts').replaceChildren(...rows.flat())
 }
 

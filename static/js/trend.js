@@ -42,7 +42,7 @@ function draw(root, data) {
   const charts = [
     ['recover', 'Recovered in', 'from injected until steady again; the line: MTTR', [mean(data.mttr), dots(data.recover, 's', data.uncertainty)], { ticksuffix: ' s', rangemode: 'tozero' }],
     ['detect', 'Detected in', 'from injected to the first bad reading; the line: MTTD', [mean(data.mttd), dots(data.detect, 's')], { ticksuffix: ' s', rangemode: 'tozero' }],
-    ['availability', 'Availability', 'of the whole run', [dots(data.availability.map((share) => (share === null ? null : share * 100)), '%')], { ticksuffix: ' %' }],
+    ['availability', 'Availability', 'of the whole run', [dots(data.availability.map((share) => (share === null ? null : share * 100)), '%')], { ticksuffix: ' %', range: shares(data.availability) }],
   ]
   charts.forEach(([name, title, subtitle, traces, yaxis], i) => {
     const last = i === charts.length - 1
@@ -52,6 +52,13 @@ function draw(root, data) {
     Plotly.react(div, traces, drawn, CONFIG)
   })
   root.dataset.drawn = String(x.length)
+}
+
+/** From a little below the worst to 100 %, of which there is no more. */
+function shares(known) {
+  const least = Math.min(...known.filter((share) => share !== null), 1) * 100
+  const span = Math.max(100 - least, 0.5)
+  return [Math.max(least - span * 0.15, -2), 100 + span * 0.12]
 }
 
 function layout(data, c, compact, yaxis, named, last) {

@@ -27,6 +27,17 @@ def test_a_service_shows_its_last_verdict_and_how_fast_it_recovers():
     assert (row["last_run"], row["recovers_in"], row["uptime"]) == (run, 1.4, None)
 
 
+def test_a_run_that_somebody_stopped_hides_no_broken_promise():
+    experiment = factories.experiment()
+    broken = factories.run(
+        experiment, state="done", verdict="violated", ending="finished", headline="2 writes are gone."
+    )
+    factories.run(experiment, state="done", verdict="unknown", ending="aborted")
+    found = context()
+    assert found["services"][0]["last_run"] == broken
+    assert [need["text"] for need in found["needs"]] == [f"{broken.target.name}: 2 writes are gone."]
+
+
 def test_what_waits_and_runs_is_shown(admin_client):
     run = factories.run(state="running", phase="fault")
     (item,) = context()["running"]

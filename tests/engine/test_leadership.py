@@ -27,6 +27,16 @@ def test_a_node_that_takes_itself_for_the_leader_changes_nothing() -> None:
     assert [(c["from"], c["to"]) for c in found] == [("a", "c")]
 
 
+def test_an_old_leader_that_comes_back_does_not_date_the_loss_of_the_new_one() -> None:
+    first = ((1.0, "a", "-"), (2.0, "b", "b"), (2.1, "c", "b"), (5.0, "a", "a"))
+    second = ((9.0, "b", "-"), (9.1, "c", None), (9.2, "a", None), (9.5, "c", "c"), (9.6, "a", "c"))
+    found = leader_changes(views(*START, *first, *second))
+    assert [(c["from"], c["to"], c["lost_at"], c["elected_at"]) for c in found] == [
+        ("a", "b", 2.0, 2.0),
+        ("b", "c", 9.1, 9.5),
+    ]
+
+
 def test_without_a_new_leader_nobody_is_elected() -> None:
     found = leader_changes(views(*START, (1.0, "a", "-"), (2.0, "b", None), (2.1, "c", None)))
     assert found == [{"lost_at": 2.0, "elected_at": None, "from": "a", "to": None}]

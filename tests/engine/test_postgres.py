@@ -45,7 +45,7 @@ def pair() -> Iterator[Pair]:
 async def test_only_the_primary_is_good_and_both_say_who_leads(pair: Pair) -> None:
     leader, other = pair.roles()
     first, second = pair.target.node(leader), pair.target.node(other)
-    standby = Reading(False, "it is a standby")
+    standby = Reading(False, "it is a standby", Status.STANDBY)
     assert [await look(Probe(), n.address) for n in (first, second)] == [Reading(True), standby]
     assert [(await look(Probe(check="select"), n.address)).ok for n in (first, second)] == [True, True]
     write = await look(Probe(check="write"), second.address)

@@ -24,7 +24,7 @@ NO_PAGES = {
     "targets:links", "targets:check", "experiments:draw", "experiments:preview", "schedules:preview", "runs:violation",
     # files, streams and words for machines
     "runs:export", "runs:export_many", "runs:report_json", "runs:attachment", "runs:stream", "shared:file",
-    "experiments:document", "histories:file", "histories:result", "healthz", "readyz",
+    "experiments:document", "histories:file", "histories:result", "healthz", "readyz", "favicon",
 }  # fmt: skip
 
 

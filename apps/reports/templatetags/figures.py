@@ -1,7 +1,6 @@
 """Figures as people read them: with a unit, as exact as they are, and a dash where nothing was measured."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -19,8 +18,6 @@ from engine.traffic import told
 register = template.Library()
 NOTHING = "–"
 ABSENT = (None, "")  # the second is what a template has for a key that an older board did not store
-
-SHORT = re.compile(r"(\d)(%|ms\b|s\b)")  # a unit that stands at its number
 
 PILLS = {
     "held": "ok",
@@ -205,9 +202,15 @@ def since(end: float | None, start: float | None) -> float | None:
 
 @register.filter
 def violations(report: dict[str, Any] | None) -> list[dict[str, Any]]:
-    """The broken promises of a result, with their lost elements and their other findings apart."""
-    judged = [*(report or {}).get("expectations", []), *(report or {}).get("checks", [])]
-    return [_evidence(item) for item in judged if item["verdict"] == "violated"]
+    """The broken promises of a result, each once, with their lost elements and what no story tells apart."""
+    promised, checked = ((report or {}).get(name, []) for name in ("expectations", "checks"))
+    checked = [item for item in checked if item["verdict"] == "violated"]
+    told = {item["name"] for item in checked}
+    told |= {
+        "lost writes" for item in checked if any(f.get("kind") == "lost" for f in item.get("findings", []))
+    }
+    broken = [item for item in promised if item["verdict"] == "violated" and item["name"] not in told]
+    return [_evidence(item) for item in [*broken, *checked]]
 
 
 def _evidence(item: dict[str, Any]) -> dict[str, Any]:
@@ -215,8 +218,10 @@ def _evidence(item: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": item["name"],
         "headline": item.get("headline", ""),
+        "expected": text.bound(item.get("expected", "")),
         "lost": [f for f in findings if f.get("kind") == "lost"],
-        "other": [f for f in findings if f.get("kind") != "lost"],
+        "other": [] if item.get("stories") else [f for f in findings if f.get("kind") != "lost"],
+        "storied": bool(item.get("stories")),
     }
 
 
@@ -242,15 +247,10 @@ def judged(report: dict[str, Any] | None) -> list[dict[str, Any]]:
     if not report:
         return []
     items = [*report.get("expectations", []), *report.get("checks", [])]
-    items = [{**item, "expected": bound(item.get("expected", ""))} for item in items]
+    items = [{**item, "expected": text.bound(item.get("expected", ""))} for item in items]
     if not any(item["name"] == "clean" for item in items):
         items.append(_clean(report))
     return items
-
-
-def bound(text: str) -> str:
-    """A comparison as it is printed: `>= 99.9%` -> `≥ 99.9 %`."""
-    return SHORT.sub(r"\1 \2", text.replace(">=", "≥").replace("<=", "≤"))
 
 
 def _clean(report: dict[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from django import template
 from django.utils.safestring import SafeString
 
 from apps.reports import charts
-from apps.reports.templatetags.figures import bound
+from engine.text import bound
 
 register = template.Library()
 register.filter("legend", charts.legend)

@@ -32,7 +32,7 @@ def test_the_plan_is_told_in_order_with_what_stops_it_and_what_is_expected(order
     assert (
         words["10 s"] == "Kill one of n0, n1, n2 (SIGKILL): at most 1 of 3 nodes at once; default allows 3."
     )
-    assert words["at any time"] == "Stops and heals at once if memory reads availability < 20% for 3 s."
+    assert words["at any time"] == "Stops and heals at once if memory reads availability < 20 % for 3 s."
     assert words["then"] == "Holds if it recovers within 5 s; no acknowledged write is lost."
 
 

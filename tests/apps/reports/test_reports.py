@@ -18,6 +18,7 @@ from engine.check import own_checker
 from engine.events import Event
 from engine.history import read as read_history
 from engine.story import stories
+from engine.text import bound
 from tests.apps import factories
 from tests.apps.reports import opened
 
@@ -85,7 +86,7 @@ def test_what_several_faults_say_alike_is_said_once() -> None:
     ],
 )
 def test_a_bound_is_printed_with_its_signs_and_spaces(written: str, printed: str) -> None:
-    assert figures.bound(written) == printed
+    assert bound(written) == printed
 
 
 def test_reports_do_not_change_what_is_stored() -> None:
