@@ -84,6 +84,7 @@ function showHead() {
   byId('watching').textContent = socket?.watching > 1 ? ` · ${socket.watching} watching` : ''
   const [text, kind] = phaseInWords()
   byId('phase').replaceChildren(shown.verdict ? pill(shown.verdict.verdict) : pill(text, kind))
+  byId('wrong').hidden = !shown.violation || byId('violation').hidden
   byId('abort').hidden = ledger.over || ledger.verdict !== null
   const { run } = shown
   if (!run) return
@@ -141,6 +142,7 @@ async function showViolation() {
     const part = new DOMParser().parseFromString(await answer.text(), 'text/html')
     place.querySelector('div').replaceChildren(...part.body.childNodes)
     place.hidden = false
+    showHead()
     place.querySelectorAll('.lanes').forEach((figure) => new Lanes(figure))
   } catch {
     setTimeout(() => { drawn = false; showViolation() }, 2000)

@@ -15,7 +15,7 @@ __all__ = ["running_valkey", "valkey_sentinel"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.systems]
 PATIENCE = 60_000  # ms, for what the board does and not the page
-MARKS = """() => [...document.querySelectorAll('#charts .chart')].filter((chart) => chart.layout).map((chart) => ({
+MARKS = """() => [...document.querySelectorAll('#charts .chart')].filter((chart) => chart.layout && !chart.away).map((chart) => ({
   lines: chart.layout.shapes.filter((shape) => shape.type === 'line').map((shape) => shape.x0),
   words: chart.layout.annotations.map((one) => one.text),
 }))"""
@@ -56,7 +56,7 @@ def test_the_first_violation_is_marked_while_the_run_goes_on_and_told_by_the_rep
 ) -> None:
     log_in(page, board)
     page.goto(f"{board.url}/runs/{stale}/")
-    expect(page.locator("#violation .story")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("link", name="the data is wrong")).to_be_visible(timeout=PATIENCE)
     until(lambda: all(mark["lines"] for mark in marks(page)))
     assert board.api("GET", f"runs/{stale}")["state"] == "running"
 
@@ -66,6 +66,8 @@ def test_the_first_violation_is_marked_while_the_run_goes_on_and_told_by_the_rep
     assert "the data is wrong" in marks(page)[0]["words"]
     expect(page.locator("#facts")).to_contain_text("Datawrong")
     expect(page.locator("#events")).to_contain_text("the data is wrong")
+    page.get_by_role("link", name="the data is wrong").click()
+    expect(page.locator("#violation .story")).to_be_in_viewport()
     told = page.locator("#violation .story .told li")
     assert told.count() >= 2
     expect(page.locator("#violation .lanes a.bar.culprit")).not_to_have_count(0)
