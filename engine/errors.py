@@ -6,6 +6,7 @@ EngineError          message and remedy
 └── Unreachable      the system did not answer, or is not there
 """
 
+import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -48,3 +49,11 @@ class Refused(EngineError):
 
 class Unreachable(EngineError):
     pass
+
+
+def there_are(name: object, known: Iterable[str]) -> str:
+    """What to say of a name that is not `known`: those that are, and which of them it resembles."""
+    names = list(known)
+    near = difflib.get_close_matches(str(name).replace("_", "-").lower(), names, 1, 0.7)
+    near = near or difflib.get_close_matches(str(name), names, 1, 0.7)
+    return f"there are: {', '.join(names) or 'none'}" + (f"; did you mean {near[0]!r}?" if near else "")

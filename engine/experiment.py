@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from engine import document, units
 from engine.document import Lines
-from engine.errors import BadInput, Problem
+from engine.errors import BadInput, Problem, there_are
 from engine.faults import REGISTRY as FAULTS
 from engine.faults import Fault
 from engine.parameters import build, dump
@@ -211,7 +211,7 @@ class _Reader:
         for key in data:
             if keys and key not in keys:
                 place = f"{where}.{key}" if where else str(key)
-                self.bad(place, f"unknown key; there are: {', '.join(keys)}{extra}")
+                self.bad(place, f"unknown key; {there_are(key, keys)}{extra}")
         return {str(key): value for key, value in data.items()}
 
     def items(self, data: object, where: str) -> list[tuple[str, Any]]:
@@ -384,9 +384,7 @@ class _Reader:
             data = self.mapping(item, where, ("probe", "tolerance", "over"))
             probe = str(data.get("probe") or "")
             if probe not in names:
-                self.bad(
-                    f"{where}.probe", f"there is no probe called {probe!r}; there are: {', '.join(names)}"
-                )
+                self.bad(f"{where}.probe", f"there is no probe called {probe!r}; {there_are(probe, names)}")
             when = self.tolerance(data.get("tolerance", {}), f"{where}.tolerance")
             if when:
                 result.append(AbortCondition(probe, when, self.seconds(data, "over", where, 5.0, least=0.1)))

@@ -14,7 +14,7 @@ from dataclasses import MISSING, dataclass, field
 from typing import Any, TypeVar
 
 from engine import units
-from engine.errors import BadInput, Problem
+from engine.errors import BadInput, Problem, there_are
 
 T = TypeVar("T")
 
@@ -185,8 +185,7 @@ def build(cls: type[T], values: object, where: str = "") -> T:
     problems, read = [], {}
     for key in values:
         if key not in known:
-            there = ", ".join(known) or "none"
-            problems.append(Problem(_join(where, key), f"unknown parameter; there are: {there}"))
+            problems.append(Problem(_join(where, key), f"unknown parameter; {there_are(key, known)}"))
     for name, parameter in known.items():
         if name not in values:
             if parameter.required:

@@ -7,7 +7,7 @@ from functools import cached_property
 from types import ModuleType
 from typing import Generic, TypeVar
 
-from engine.errors import BadInput, Problem
+from engine.errors import BadInput, Problem, there_are
 
 T = TypeVar("T")
 
@@ -56,8 +56,7 @@ class Registry(Generic[T]):
     def get(self, name: str, where: str = "", line: int | None = None) -> type[T]:
         """The class called `name`; raises BadInput at `where` with the names there are."""
         if name not in self._members:
-            known = ", ".join(self.names())
-            message = f"there is no {self.noun} called {name!r}; there are: {known}"
+            message = f"there is no {self.noun} called {name!r}; {there_are(name, self.names())}"
             raise BadInput([Problem(where, message, line)])
         return self._members[name]
 

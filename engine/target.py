@@ -4,8 +4,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from engine.errors import BadInput, Problem
+from engine.errors import BadInput, Problem, there_are
 
+KEYS = (
+    "name",
+    "kind",
+    "environment",
+    "max_down",
+    "depends_on",
+    "driver",
+    "nodes",
+)  # of a target as it is written
+OF_A_NODE = ("name", "address", "upstream", "driver", "tags")
 UDP = "udp://"  # before the upstream address of a link of datagrams
 
 
@@ -96,12 +106,9 @@ class Target:
         if not isinstance(data, Mapping):
             raise BadInput([Problem(where, "must be a mapping with name and nodes")])
         problems = [
-            Problem(
-                f"{where}.{key}",
-                "unknown key; there are: name, kind, environment, max_down, depends_on, driver, nodes",
-            )
+            Problem(f"{where}.{key}", f"unknown key; {there_are(key, KEYS)}")
             for key in data
-            if key not in {"name", "kind", "environment", "max_down", "depends_on", "driver", "nodes"}
+            if key not in KEYS
         ]
         nodes = data.get("nodes")
         needed = data.get("depends_on") or []
@@ -140,9 +147,9 @@ def _node(data: object, default_driver: object, where: str) -> Node:
     if not isinstance(data, Mapping):
         raise BadInput([Problem(where, "must be a mapping with name and address")])
     problems = [
-        Problem(f"{where}.{key}", "unknown key; there are: name, address, upstream, driver, tags")
+        Problem(f"{where}.{key}", f"unknown key; {there_are(key, OF_A_NODE)}")
         for key in data
-        if key not in {"name", "address", "upstream", "driver", "tags"}
+        if key not in OF_A_NODE
     ]
     for key in ("address", "upstream"):
         if key == "address" or data.get(key):

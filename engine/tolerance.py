@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import units
+from engine.errors import there_are
 
 MEASURES = {"availability": "share", "p50": "duration", "p99": "duration", "max": "duration"}
 OPERATORS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
@@ -35,7 +36,7 @@ class Comparison:
 def comparison(measure: str, text: object) -> Comparison:
     """Reads `>= 99.9%`; raises ValueError saying what would be right."""
     if measure not in MEASURES:
-        raise ValueError(f"{measure!r} is not measured; there are: {', '.join(MEASURES)}")
+        raise ValueError(f"{measure!r} is not measured; {there_are(measure, MEASURES)}")
     example = ">= 99.9%" if MEASURES[measure] == "share" else "<= 200ms"
     match = _COMPARISON.match(str(text))
     if not match:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine import blast
-from engine.errors import Refused
+from engine.errors import Refused, there_are
 from engine.target import Target
 from engine.text import count, listed
 
@@ -75,7 +75,7 @@ class Topology:
         """From `text()` and `links` of the same; raises ValueError saying what would be right."""
         kind, *whom = text.replace(",", " ").split() or [BY_HAND]
         if kind not in KINDS:
-            raise ValueError(f"there is no topology {kind!r}; there are: {', '.join(KINDS)}")
+            raise ValueError(f"there is no topology {kind!r}; {there_are(kind, KINDS)}")
         if kind != BY_HAND and links:
             raise ValueError(f"{kind} says which links are cut; leave the links out, or the topology")
         if len(whom) > KINDS[kind].most or (whom and not KINDS[kind].whom):

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final, NoReturn
 
 from engine.columns import Columns
-from engine.errors import BadInput, Problem
+from engine.errors import BadInput, Problem, there_are
 from engine.history import Op
 from engine.registry import Registry
 from engine.samples import Outcome
@@ -69,7 +69,7 @@ class Spec(ABC):
     def call(self, op: Op) -> Call | None:
         """None where the operation shows nothing and changes nothing. Raises BadInput if it is none of the spec's."""
         if op.f not in self.names:
-            self.bad(op, f"{op.f!r} is no operation of {self.name}; there are: {', '.join(self.names)}")
+            self.bad(op, f"{op.f!r} is no operation of {self.name}; {there_are(op.f, self.names)}")
         if op.outcome is Outcome.OK:
             return self.ended(op)
         return self.refused(op) if op.outcome is Outcome.FAIL else self.begun(op)
@@ -86,7 +86,7 @@ def refuse_others(c: Columns, what: str, names: Sequence[str]) -> None:
     """Raises BadInput naming the first operation that `what` does not know."""
     for name in sorted(c.names() - {*names}):  # `set` is a spec of this package
         row = int(c.named(name).argmax())
-        message = f"{name!r} is no operation of {what}; there are: {', '.join(names)}"
+        message = f"{name!r} is no operation of {what}; {there_are(name, names)}"
         raise BadInput([Problem(f"operation {c.index[row]}", message)])
 
 

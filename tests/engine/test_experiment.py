@@ -58,6 +58,7 @@ def test_a_document_is_read_and_written_back_the_same() -> None:
             18,
             "there is no fault called 'kil'; there are: ",
         ),
+        ("kill: {nodes: leader, signal: KILL}", "crash_loop: {}", 18, "did you mean 'crash-loop'?"),
         ("signal: KILL", "signal: NOPE", 18, "'NOPE' is not a signal that kills"),
         ("path: /health", "pth: /health", 12, "unknown parameter; there are: "),
         ('">= 99.9%"', '">= 99.9"', 14, "has no unit; write it like 99.9%"),
