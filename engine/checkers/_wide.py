@@ -10,6 +10,7 @@ from engine.checkers._numbered import SLICE, Found, Numbered, Searching, of_each
 from engine.columns import NEVER
 
 MOST_CONFIGURATIONS = 1_000_000
+EVENTS = 16 * SLICE  # most events need a node or two, so that it may well be done before the other has begun
 Link = tuple[int, Any] | None  # the steps of an order, the last one first
 _Key = tuple[int, int, int]  # a configuration: state, sure steps, pending steps
 
@@ -35,7 +36,7 @@ def wide(steps: Numbered) -> Searching:
     configurations: dict[_Key, Link] = {(s, 0, 0): None for s in steps.starts}
     sure, pending = _Open(), _Open()
     for number, i in enumerate(_events(steps)):
-        if not number % SLICE:
+        if number % EVENTS == EVENTS - 1:
             yield
         if i >= 0:
             (pending if steps.maybe[i] else sure).add(i)

@@ -15,6 +15,7 @@ from engine.checkers._search import first_failure, search
 from engine.checkers._zones import Zones, zones
 from engine.checkers.versions import WORDS as VERSIONED
 from engine.checkers.versions import Bools, Versioned
+from engine.collecting import paused
 from engine.columns import Ints
 from engine.history import History
 from engine.live import Watcher
@@ -53,7 +54,8 @@ class Linearizable(Checker):
         refuse_others(history.columns, self.spec, spec.names)
         if not (history.columns.outcome == Outcome.OK).any():
             return self._judgement(Verdict.UNKNOWN, "no operation was answered, so none could be wrong", [])
-        return _Judging(self, spec, history, deadline).judge()
+        with paused():
+            return _Judging(self, spec, history, deadline).judge()
 
     def live(self) -> Watcher | None:
         words = ZONED.get(self.spec)

@@ -29,7 +29,7 @@ class Mapper:
         self._creation = 0
 
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError, asyncio.IncompleteReadError, struct.error):
+        with suppress(OSError, asyncio.IncompleteReadError, struct.error, UnicodeDecodeError):
             try:
                 (length,) = struct.unpack("!H", await reader.readexactly(2))
                 request = await reader.readexactly(length)

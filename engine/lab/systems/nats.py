@@ -27,6 +27,7 @@ jetstream {{ store_dir: "{folder}" }}
 cluster {{
   name: lab
   listen: "{host}:{route}"
+  advertise: "{door}"
   no_advertise: true
   routes: [{routes}]
 }}
@@ -65,13 +66,14 @@ class Nats(System):
         ]
 
     def _configure(self, site: Site, row: Row, rows: list[Row]) -> str:
-        name, place, port, route, _ = row
+        """Servers tell one another of others, whom they reach as those advertise themselves."""
+        name, place, port, route, own = row
         others = ", ".join(f'"nats://{door.listen}"' for other, *_, door in rows if other != name)
         folder = site.fresh(f"{name}.data")
         file = site.directory / f"{name}.conf"
         file.write_text(
             CONF.format(name=name, host=place.host, port=port, monitor=port + MONITOR, folder=folder,
-                        route=route, routes=others)
+                        route=route, door=own.listen, routes=others)
         )  # fmt: skip
         return str(file)
 
