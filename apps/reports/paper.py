@@ -23,6 +23,7 @@ LAID_OUT = """
 .paper { font-size: 1rem; }
 .stack, .halves, .told, .lanes .lane { display: block; }
 .stack > *, .halves > * { margin: 0 0 10px; }
+dl.facts { grid-template-columns: 2fr 3fr; }
 .lanes .who { display: block; text-align: left; padding: 6px 0 0; }
 .pill { display: inline-block; }
 .pill::before { display: inline-block; margin-right: 5px; }

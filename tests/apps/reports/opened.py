@@ -108,11 +108,18 @@ def texts_of_html(file: Path) -> dict[str, str]:
 
 def texts_of_pdf(file: Path, figures: dict[str, tuple[str, str]]) -> dict[str, str]:
     """Those of `figures` whose row is found in the PDF, whatever breaks its lines."""
-    raw = subprocess.run(
-        ["pdftotext", "-raw", str(file), "-"], capture_output=True, text=True, check=True
-    ).stdout
-    read = _squeezed(raw)
+    read = _squeezed(_read(file))
     return {key: text for key, (name, text) in figures.items() if _squeezed(f"{name}{key}{text}") in read}
+
+
+def letters_alone(file: Path) -> list[str]:
+    """Lines of a single letter in the PDF: a column was too narrow for its words."""
+    return [line for line in _read(file).splitlines() if len(line) == 1 and line.isalpha()]
+
+
+def _read(pdf: Path) -> str:
+    command = ["pdftotext", "-raw", str(pdf), "-"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def pages_of_pdf(file: Path, folder: Path, dots: int = 40) -> list[Path]:

@@ -60,6 +60,7 @@ def test_every_file_of_a_real_run_has_the_figures_of_the_database(
         call_command("export_report", run.pk, format=form, output=str(tmp_path / f"run.{form}"))
     assert list(opened.differences(run.result, tmp_path)) == []
     assert opened.pages_of_pdf(tmp_path / "run.pdf", tmp_path)
+    assert opened.letters_alone(tmp_path / "run.pdf") == []
     assert undo.records(tmp_path) == []
     assert FAULTS.get("pause")
 
