@@ -205,9 +205,9 @@ class Linked(Cluster):
         "partition halves": {"topology": "halves"}, "partition one-way": {"topology": "one-way"},
         "partition leader": {"topology": "leader-alone"}, "partition clients": {"between": "clients"},
         "latency": {"delay": "30ms", "between": "peers"}, "loss": {"share": "30%", "between": "peers"},
-        "bandwidth": {"rate": "20kB", "between": "peers"}, "corrupt": {"share": "20%", "between": "peers"},
-        "kill": {},
+        "bandwidth": {"rate": "20kB", "between": "peers"}, "kill": {},
     }  # fmt: skip
+    # not corrupt: what is changed here passes TCP's checksum, and etcd panics at some of it and stays down
 
     def wrong(self, state: Path) -> list[str]:
         found = super().wrong(state)
