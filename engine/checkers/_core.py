@@ -70,7 +70,7 @@ def _smaller(spec: Spec, kept: Core, deadline: float) -> Core:
             if _impossible(spec, tried, kept.starts, deadline):
                 kept = Core(tried, kept.starts)
     last = max((s.end for s in kept.steps if not s.maybe), default=0)
-    left = [s for s in kept.steps if s.start <= last and matters(spec, s, kept.steps)]
+    left = [s for s in kept.steps if s.start <= last and _matters(spec, s, kept.steps)]
     left = [sure.get((s.op.index, s.call), s) for s in left]  # more certain, and no less impossible
     return Core(sorted(left, key=lambda step: (step.start, step.op.index)), kept.starts)
 
@@ -80,7 +80,7 @@ def _impossible(spec: Spec, steps: Sequence[Step], starts: Sequence[State] | Non
     return found.possible is False
 
 
-def matters(spec: Spec, step: Step, steps: Sequence[Step]) -> bool:
+def _matters(spec: Spec, step: Step, steps: Sequence[Step]) -> bool:
     """Could it have helped, had it happened?"""
     if not step.maybe:
         return True

@@ -150,8 +150,9 @@ class _Way:
     """Some edges, by their numbers; on from a first edge it goes at the target of that + `entry`."""
 
     def __init__(self, edges: Ints, source: Nodes, target: Nodes, part: Nodes, entry: int = 0) -> None:
-        self.entry, self._edges, self._part = entry, edges, part
-        self._following = Following(len(part), source, target)
+        inside = np.flatnonzero((part[source] == part[target]) & (part[source] >= 0))  # no cycle leads out
+        self.entry, self._edges, self._part = entry, edges[inside], part
+        self._following = Following(len(part), source[inside], target[inside])
 
     def may_lead(self, start: int, goal: int) -> bool:
         return bool(self._part[start] == self._part[goal] >= 0)

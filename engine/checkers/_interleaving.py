@@ -133,11 +133,17 @@ class _Walk:
         return taken
 
     def choices(self) -> Iterator[int]:
-        """What may come next and changes something: what ended first is tried first."""
+        """What may come next and changes something: what ended first is tried first.
+
+        Of pending ones that do the same, one: whatever another could do, it could.
+        """
         found = [i for line in self._lines.values() if (i := line.next) >= 0 and not self._looks[i]]
         found.sort(key=lambda i: self._steps[i].end)
-        found += [i for i, (line, at) in self._pending.items() if i not in self._used and line.at >= at]
-        return iter(found)
+        pending: dict[object, int] = {}
+        for i, (line, at) in self._pending.items():
+            if i not in self._used and line.at >= at:
+                pending.setdefault((self._key[i], self._steps[i].call), i)
+        return iter([*found, *pending.values()])
 
     def position(self) -> object:
         """What may still come depends on nothing else."""

@@ -1,4 +1,5 @@
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -7,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from engine.checkers import Checker, shown
-from engine.checkers._core import matters
 from engine.checkers._cycles import any_cycle
 from engine.checkers._graph import KINDS, RW, WW, Edge
 from engine.checkers._interleaving import interleaving
@@ -31,8 +31,8 @@ KIND = "not sequentially consistent"
 EXPECTED = (
     "one order of all operations, in which each process has its own one after the other, explains all answers"
 )
-MOST_SHRUNK = 60  # steps that are left out one by one
-SHRINKING = 5.0  # seconds for it
+MOST_SHOWN = 200  # steps, where no fewer are found
+SHRINKING, ATTEMPT = 5.0, 0.5  # seconds for finding few, and for each attempt
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,6 @@ class Sequential(Checker):
 
     spec: str = param("register", help="what correct behaviour is", choices=tuple(SPECS.names()))
     timeout: float = param(60.0, unit="duration", help="how long a verdict is searched for", least=0.001)
-
     certify: bool = param(False, help="prove the verdict by replaying an order, or by trying every order")
 
     def check(self, history: History) -> Judgement:
@@ -201,14 +200,39 @@ def _told(c: Columns, edge: Edge, met: Sequence[int]) -> dict[str, Any]:
 
 
 def _smaller(spec: Spec, made: Sequence[Step], deadline: float) -> list[Step]:
-    """Leaves out looks and weakens changes, one after the other, while it stays impossible."""
-    kept = list(made)
-    for step in sorted(made, key=lambda step: (not spec.looks(step.call), step.end))[:MOST_SHRUNK]:
-        tried = [replace(s, maybe=True) if s is step else s for s in kept]
-        tried = [s for s in tried if not (s.maybe and spec.looks(s.call))]
-        if not step.maybe and interleaving(spec, tried, deadline).possible is False:
-            kept = tried
-    return [s for s in kept if matters(spec, s, kept)]
+    """Leaves out looks, then weakens changes, first many at once, then fewer, while it stays impossible."""
+    sure = {i for i, step in enumerate(made) if not step.maybe}
+    for looks in (True, False):
+        part = [i for i in sorted(sure) if spec.looks(made[i].call) is looks]
+        size = max(1, len(part) // 2)
+        while size and time.monotonic() < deadline:
+            at = 0
+            while at < len(part) and time.monotonic() < deadline:
+                tried = sure.difference(part[at : at + size])
+                soon = min(deadline, time.monotonic() + ATTEMPT)
+                if interleaving(spec, _weakened(spec, made, tried), soon).possible is False:
+                    sure = tried
+                    del part[at : at + size]
+                else:
+                    at += size
+            size //= 2
+    kept = _weakened(spec, made, sure)
+    return kept if len(kept) <= MOST_SHOWN else [step for step in kept if not step.maybe][:MOST_SHOWN]
+
+
+def _weakened(spec: Spec, made: Sequence[Step], sure: set[int]) -> list[Step]:
+    """Only those that are `sure` have certainly happened, and others may have where that could help."""
+    kept = [
+        step if i in sure else replace(step, maybe=True)
+        for i, step in enumerate(made)
+        if i in sure or not spec.looks(step.call)
+    ]
+    number = Counter(step.call for step in kept)
+    helps = {
+        call: spec.helps(call, [other for other in number if other != call or number[other] > 1])
+        for call in {step.call for step in kept if step.maybe}
+    }
+    return [step for step in kept if not step.maybe or helps[step.call]]
 
 
 def _replayed(spec: Spec, made: Sequence[Step], order: Sequence[int]) -> None:
