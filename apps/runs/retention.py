@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.runs import bulk
@@ -69,15 +70,22 @@ def due(rules: Rules, now: datetime | None = None) -> list[int]:
     """The runs that a sweep would delete now: the dry run. What still hurts never goes."""
     if rules.keep_last is None and rules.keep_days is None:
         return []
-    tagged = Label.objects.filter(run=OuterRef("pk"), sort=Label.Sort.TAG)
-    hurting = Injection.objects.filter(run=OuterRef("pk"), state__in=Injection.HURTING)
-    done = Run.objects.filter(~Exists(hurting), state=Run.State.DONE).order_by("-pk")
-    once = set(Judgement.objects.filter(verdict="violated").values_list("run_id", flat=True))
-    values = done.annotate(tagged=Exists(tagged)).values_list(
-        "pk", "version__experiment_id", "finished_at", "verdict", "tagged"
+    # looked up once: asked of each run by itself they took 41 s of 100,000 runs on SQLite
+    tagged = _runs(Label.objects.filter(sort=Label.Sort.TAG))
+    hurting = _runs(Injection.objects.filter(state__in=Injection.HURTING))
+    once = _runs(Judgement.objects.filter(verdict="violated"))
+    done = Run.objects.filter(state=Run.State.DONE).order_by("-pk")
+    values = done.values_list("pk", "version__experiment_id", "finished_at", "verdict")
+    rows = (
+        Row(pk, experiment, at, "violated" if pk in once else verdict, pk in tagged)
+        for pk, experiment, at, verdict in values.iterator(5_000)
+        if pk not in hurting
     )
-    rows = (Row(pk, e, at, "violated" if pk in once else v, t) for pk, e, at, v, t in values.iterator(5_000))
     return leaving(rows, rules, now or timezone.now())
+
+
+def _runs(rows: QuerySet[Any]) -> set[int]:
+    return set(rows.values_list("run_id", flat=True))
 
 
 def of(pks: list[int]) -> QuerySet[Run]:

@@ -5,7 +5,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from django.utils import timezone
 
@@ -62,7 +62,7 @@ class Filter:
         found = Q(headline__icontains=value) | Q(requested_by__icontains=value)
         found |= Q(version__in=list(_versions(experiments)))
         found |= Q(target__in=list(Target.objects.filter(name__icontains=value).values_list("pk", flat=True)))
-        found |= Q(_labelled(sort=Label.Sort.TAG, name=value.lower()))
+        found |= _tagged(value)
         if value.isdecimal() and len(value) < 18:
             found |= Q(pk=int(value))
         return rows.filter(found)
@@ -95,11 +95,12 @@ class Filter:
         return rows.filter(labels__sort=Label.Sort.FAULT, labels__name=value)
 
     def _tag(self, rows: QuerySet[Run], value: str) -> QuerySet[Run]:
-        return rows.filter(_labelled(sort=Label.Sort.TAG, name=value.lower()))
+        return rows.filter(_tagged(value))
 
 
-def _labelled(**by: Any) -> Exists:
-    return Exists(Label.objects.filter(run=OuterRef("pk"), **by))
+def _tagged(name: str) -> Q:
+    """Looked up once, and not again for each run."""
+    return Q(pk__in=Label.objects.filter(sort=Label.Sort.TAG, name=name.lower()).values("run"))
 
 
 def _versions(experiments: QuerySet[Experiment]) -> Any:

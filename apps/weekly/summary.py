@@ -69,8 +69,8 @@ class Week:
             return "Nothing was tested this week"
         counts = {word: sum(getattr(one, word) for one in self.tested) for word in VERDICTS}
         verdicts = ", ".join(f"{number} {word}" for word, number in counts.items() if number)
-        worse = count(len(self.worse), "experiment") if self.worse else "nothing"
-        return f"{count(self.runs, 'run')}: {verdicts}; {worse} got worse"
+        worse = f"; {count(len(self.worse), 'experiment')} got worse" if self.worse else ""
+        return f"{count(self.runs, 'run')}: {verdicts}{worse}"
 
 
 def week(end: datetime) -> Week:

@@ -236,7 +236,7 @@ class Transactional(Checker):
         return found if edge.kind == TIME or key is None else found | {"key": key}
 
     def _judgement(self, verdict: Verdict, headline: str, findings: list[dict[str, Any]]) -> Judgement:
-        measured = f"{len(findings)} found" if findings else verdict.word
+        measured = count(len(findings), "contradiction") if findings else verdict.word
         return Judgement(
             self.NAME, verdict, headline, f"the transactions are {self.level}", measured, findings
         )

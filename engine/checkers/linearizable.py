@@ -62,7 +62,7 @@ class Linearizable(Checker):
         return Registers(words.read, words.write) if words else None
 
     def _judgement(self, verdict: Verdict, headline: str, findings: list[dict[str, Any]]) -> Judgement:
-        measured = f"{len(findings)} found" if findings else verdict.word
+        measured = count(len(findings), "contradiction") if findings else verdict.word
         return Judgement(NAME, verdict, headline, EXPECTED, measured, findings)
 
 

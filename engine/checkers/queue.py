@@ -85,7 +85,7 @@ class Queue(Checker):
         return f"; certified by replay for {certified:,} of {count(len(keys), 'queue')}"
 
     def _judgement(self, verdict: Verdict, headline: str, findings: list[dict[str, Any]]) -> Judgement:
-        measured = f"{len(findings)} found" if findings else verdict.word
+        measured = count(len(findings), "contradiction") if findings else verdict.word
         return Judgement(NAME, verdict, headline, EXPECTED, measured, findings)
 
     def live(self) -> Watcher | None:

@@ -62,10 +62,12 @@ class Sessions(Checker):
         if findings:
             kinds = [finding["kind"] for finding in findings]
             headline = ", ".join(f"{kinds.count(kind)} against {kind}" for kind in dict.fromkeys(kinds))
-            return Judgement(NAME, Verdict.VIOLATED, headline, EXPECTED, f"{len(findings)} found", findings)
+            return Judgement(
+                NAME, Verdict.VIOLATED, headline, EXPECTED, count(len(findings), "contradiction"), findings
+            )
         sessions = count(len(np.unique(c.process)), "session")
         return Judgement(
-            NAME, Verdict.HELD, f"{sessions}, none of which went back in time", EXPECTED, "0 found"
+            NAME, Verdict.HELD, f"{sessions}, none of which went back in time", EXPECTED, "0 contradictions"
         )
 
     def live(self) -> Watcher | None:

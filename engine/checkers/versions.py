@@ -77,7 +77,7 @@ class Versions(Checker):
 
 
 def _judgement(verdict: Verdict, headline: str, findings: list[dict[str, Any]]) -> Judgement:
-    measured = f"{len(findings)} found" if findings else verdict.word
+    measured = count(len(findings), "contradiction") if findings else verdict.word
     return Judgement(NAME, verdict, headline, EXPECTED, measured, findings)
 
 

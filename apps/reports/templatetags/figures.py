@@ -246,7 +246,9 @@ def judged(report: dict[str, Any] | None) -> list[dict[str, Any]]:
     """Every promise of a result with what was measured; that all is as it was is always one of them."""
     if not report:
         return []
-    items = [*report.get("expectations", []), *report.get("checks", [])]
+    promised = report.get("expectations", [])
+    named = {item["name"] for item in promised}  # of which a check has said the same
+    items = [*promised, *(item for item in report.get("checks", []) if item["name"] not in named)]
     items = [{**item, "expected": text.bound(item.get("expected", ""))} for item in items]
     if not any(item["name"] == "clean" for item in items):
         items.append(_clean(report))
