@@ -10,6 +10,7 @@ from engine.wire.redis import Redis as Client
 from engine.wire.redis import ServerError, encode
 
 ROLE = encode("ROLE")
+LEFT = ("READONLY", "NOREPLICAS")  # a replica, and an old primary that nobody follows any more
 REQUESTS = {
     "ping": encode("PING"),
     "write": encode("SET", f"{MARK}:probe", "1", "EX", 60),
@@ -48,9 +49,7 @@ class _Session(Session, Leads):
         try:
             reply = await self.client.exchange(REQUESTS[self.check])
         except ServerError as error:
-            return Reading(
-                False, str(error), Status.STANDBY if str(error).startswith("READONLY") else Status.BAD
-            )
+            return Reading(False, str(error), Status.STANDBY if str(error).startswith(LEFT) else Status.BAD)
         except WireError as error:
             return failed(error)
         if self.check == "role" and reply[0] != b"master":

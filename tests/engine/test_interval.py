@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine import interval
-from engine.samples import DTYPE, Samples
+from engine.samples import DTYPE, Samples, Status
 
 
 def bad(*errors: int) -> Samples:
@@ -49,3 +49,9 @@ def test_good_answers_are_counted_by_the_server_that_gave_them() -> None:
     good = np.array([(0, 1, 0, 0, 0, by) for by in (2, 3, 2, 0, 2)], DTYPE)
     assert interval.answered(good, ["", "connection refused", "n1", "n2"]) == {"n1": 3, "n2": 1}
     assert interval.answered(good[:0], [""]) == {}
+
+
+def test_a_standby_is_there_and_is_not_good() -> None:
+    looks = np.zeros(3, DTYPE)
+    looks["status"] = (Status.OK, Status.STANDBY, Status.CONNECTION)
+    assert interval.node(looks, 0) == {"good": 1, "there": 2, "total": 3}
