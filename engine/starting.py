@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,18 @@ from engine.host import standing
 from engine.processes import Identity, describe, identity, link, status
 from engine.state import OWNER, PART
 
+BEGINS = 1.0  # seconds in which a process that was just started must tell what it runs
+LOOK = 0.01  # seconds between two looks at it
+
 
 def capture(pid: int) -> dict[str, Any]:
-    """All that is needed to start the process again as it was; the environment may hold secrets."""
+    """All that is needed to start the process again as it was; the environment may hold secrets.
+
+    Raises Unreachable where it is gone, Refused where it tells nobody, or not us, what it runs.
+    """
+    end = time.monotonic() + BEGINS
+    while not _told(pid) and time.monotonic() < end:
+        time.sleep(LOOK)
     try:
         process = psutil.Process(pid)
         with process.oneshot():
@@ -34,6 +44,8 @@ def capture(pid: int) -> dict[str, Any]:
         ) from None
     except psutil.AccessDenied:
         raise Refused(f"{describe(pid)} belongs to another user.", "Run chaosboard as that user.") from None
+    if not found["argv"]:
+        raise Refused(f"{describe(pid)} has no command line, so it could not be started again.")
     found["program"] = link(f"/proc/{pid}/exe").removesuffix(" (deleted)") or found["argv"][0]
     found["output"] = _regular(f"/proc/{pid}/fd/1")
     found["errors"] = _regular(f"/proc/{pid}/fd/2")
@@ -123,6 +135,14 @@ def start_part(command: str, part: str, folder: Path) -> None:
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environ, start_new_session=True,
             cwd=Path(__file__).resolve().parents[1],
         )  # fmt: skip
+
+
+def _told(pid: int) -> bool:
+    """Whether it has a command line: one that has just been started gets it a moment later."""
+    try:
+        return bool(psutil.Process(pid).cmdline())
+    except psutil.Error:
+        return True  # there is nothing to wait for
 
 
 def _regular(path: str) -> str:

@@ -237,3 +237,12 @@ def test_what_a_fault_has_lowered_for_a_while_is_not_taken_for_its_own(napper: N
     assert resource.prlimit(napper.pid, resource.RLIMIT_NOFILE)[0] < before[0]
     assert standing.capture(napper.pid)["limits"]["NOFILE"] == before
     assert undo.heal(state, record.id).state == "clean"
+
+
+def test_a_process_is_known_in_the_moment_of_its_start() -> None:
+    for _ in range(30):
+        with subprocess.Popen(["sleep", "61"]) as sleeper:
+            try:
+                assert starting.capture(sleeper.pid)["argv"] == ["sleep", "61"]
+            finally:
+                sleeper.kill()
