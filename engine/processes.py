@@ -50,6 +50,18 @@ def status(one: Identity) -> str:
     return "gone" if found in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD) else str(found)
 
 
+def dying(one: Identity) -> bool:
+    """Whether it is still there, and has been killed: SIGKILL waits for it, as /proc tells (proc_pid_status(5))."""
+    if status(one) == "gone" or sys.platform != "linux":
+        return False
+    try:
+        lines = Path(f"/proc/{one['pid']}/status").read_text().splitlines()
+    except OSError:
+        return False
+    pending = (int(line.split()[1], 16) for line in lines if line.startswith(("SigPnd:", "ShdPnd:")))
+    return any(mask >> (signal.SIGKILL - 1) & 1 for mask in pending)
+
+
 def describe(pid: int) -> str:
     """`pid 4711, etcd --name n1`, cut to 80 characters."""
     try:

@@ -24,6 +24,7 @@ from engine.target import Node, split_address
 from engine.text import listed
 
 POLL = 0.01  # seconds between two looks at a process that is ending or starting
+GOES = {True: 5.0, False: 1.0}  # seconds for who was killed to be gone, and for who may not heed the signal
 
 
 @dataclass(frozen=True)
@@ -186,10 +187,14 @@ class Process(Driver):
         return {"family": processes.tree(pid), "how": starting.capture(pid), "network": networks.home(pid)}
 
     def signal(self, captured: Captured, signal: str) -> None:
-        """Raises Refused for one that could not be started again where it was; then nothing is done."""
+        """Returns when all are gone, or did not go; a large one takes its time, and must not be taken for one that runs.
+
+        Raises Refused for one that could not be started again where it was; then nothing is done.
+        """
         self._refuse_lonely(captured)
         for one in captured["family"]:
             processes.send(one, SIGNALS[signal])
+        _wait(lambda: all(status(one) == "gone" for one in captured["family"]), GOES[signal == "KILL"])
 
     def _refuse_lonely(self, captured: Captured) -> None:
         """A network that nothing else holds would be gone with its process."""
@@ -204,7 +209,8 @@ class Process(Driver):
             _wait(lambda: status(main) == "gone", 5.0)
 
     def start(self, node: Node, captured: Captured) -> None:
-        """Starts the node again where it does not run: idempotent."""
+        """Starts the node again where it does not run: idempotent. One that is about to be gone does not."""
+        _wait(lambda: not processes.dying(captured["family"][0]), GOES[True])
         if not self._runs(node, captured):
             self._start(captured, captured["how"])
 

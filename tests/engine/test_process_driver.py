@@ -32,9 +32,9 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 class Napper:
     """A process that listens on a port and does nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, script: str = NAP) -> None:
         self.port = ports.choose(1)[0]
-        self.child = subprocess.Popen([sys.executable, "-c", NAP, str(self.port)])
+        self.child = subprocess.Popen([sys.executable, "-c", script, str(self.port)])
         self.node = Node("one", f"127.0.0.1:{self.port}")
         until(lambda: self.child.pid in processes.listeners(self.port))
 
@@ -79,6 +79,27 @@ def test_a_killed_process_is_started_again_as_it_was(napper: Napper) -> None:
     after = starting.capture(driver.find(napper.node))
     assert {**after, "environ": None} == {**before, "environ": None}
     assert driver.find(napper.node) != napper.pid
+
+
+def test_one_that_was_just_killed_is_not_taken_for_one_that_runs() -> None:
+    """Who holds much memory is there for a while when it is killed already."""
+    script = f"held = bytearray(400_000_000)\n{NAP}"
+    large = Napper(script)
+    for _ in range(3):
+        driver = Process(port=large.port)
+        captured = driver.capture(large.node)
+        os.kill(captured["family"][0]["pid"], signal.SIGKILL)
+        driver.start(large.node, captured)
+        until(lambda: processes.listeners(large.port))
+        assert processes.listeners(large.port) != {captured["family"][0]["pid"]}
+        captured = driver.capture(large.node)
+        driver.signal(captured, "KILL")
+        assert status(captured["family"][0]) == "gone"
+        driver.start(large.node, captured)
+        until(lambda: processes.listeners(large.port))
+    (pid,) = processes.listeners(large.port)
+    os.kill(pid, signal.SIGKILL)
+    large.child.wait()
 
 
 def test_one_that_was_started_by_who_died_before_he_wrote_it_down_is_no_reason_for_a_second(
