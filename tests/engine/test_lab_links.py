@@ -157,7 +157,7 @@ def test_members_have_no_way_to_each_other_but_their_doors_also_when_one_was_sta
         node = Target.from_dict(cluster.document()).node(cluster.nodes[-1].name)
         record = undo.inject(state, undo.prepare(state, "r", "f", "kill", Kill(), node, 60))
         assert undo.heal(state, record.id).state == "clean"
-        until(cluster.ready, 180)  # RabbitMQ may wait for tables of others, half a minute at a time
+        until(cluster.ready, 60)
         assert direct(cluster) == set()
 
 
