@@ -20,6 +20,7 @@ USUAL_PORTS = {  # of the servers that chaosboard itself may use, where their ad
     "redis": 6379, "rediss": 6379, "postgres": 5432, "postgresql": 5432, "mysql": 3306, "mariadb": 3306,
 }  # fmt: skip
 Identity = dict[str, int]
+GOES = {True: 5.0, False: 1.0}  # seconds for who was killed to be gone, and for who may not heed the signal
 _LISTENS = "0A"  # the state of a listening socket in /proc/net/tcp
 FRESH = 0.2  # seconds for which one look at the listening ports is good
 _walking = threading.Lock()

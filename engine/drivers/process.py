@@ -24,7 +24,6 @@ from engine.target import Node, split_address
 from engine.text import listed
 
 POLL = 0.01  # seconds between two looks at a process that is ending or starting
-GOES = {True: 5.0, False: 1.0}  # seconds for who was killed to be gone, and for who may not heed the signal
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,9 @@ class Process(Driver):
         self._refuse_lonely(captured)
         for one in captured["family"]:
             processes.send(one, SIGNALS[signal])
-        _wait(lambda: all(status(one) == "gone" for one in captured["family"]), GOES[signal == "KILL"])
+        _wait(
+            lambda: all(status(one) == "gone" for one in captured["family"]), processes.GOES[signal == "KILL"]
+        )
 
     def _refuse_lonely(self, captured: Captured) -> None:
         """A network that nothing else holds would be gone with its process."""
@@ -210,7 +211,7 @@ class Process(Driver):
 
     def start(self, node: Node, captured: Captured) -> None:
         """Starts the node again where it does not run: idempotent. One that is about to be gone does not."""
-        _wait(lambda: not processes.dying(captured["family"][0]), GOES[True])
+        _wait(lambda: not processes.dying(captured["family"][0]), processes.GOES[True])
         if not self._runs(node, captured):
             self._start(captured, captured["how"])
 

@@ -101,7 +101,11 @@ class Systemd(Driver):
         return list(captured["family"])
 
     def signal(self, captured: Captured, signal: str) -> None:
+        """Returns when the main process is gone, or did not go: until systemd has heard of it, the unit is active."""
+        main = self._show()["MainPID"]
         self._order("kill", f"--signal={signal}", captured["unit"])
+        if main != "0" and signal not in ("STOP", "CONT"):
+            _wait(lambda: self._show()["MainPID"] != main, processes.GOES[signal == "KILL"])
 
     def stop(self, captured: Captured, grace: float) -> None:
         self._order("stop", "--no-block", captured["unit"])
