@@ -22,7 +22,8 @@ from engine.faults import REGISTRY as FAULTS
 from engine.faults.kill import Kill as KillFault
 from engine.faults.pause import Pause as PauseFault
 from engine.target import Node
-from tests.engine.docker_engine import DockerEngine, missing
+from tests.engine import docker_engine
+from tests.engine.docker_engine import DockerEngine
 from tests.waiting import until
 
 pytestmark = pytest.mark.systems
@@ -33,12 +34,8 @@ SUBNETS = {"front": "172.31.77.0/24", "back": "172.31.78.0/24"}
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[DockerEngine]:
-    if why := missing():
-        assert os.environ.get("CI") != "true", why
-        pytest.skip(why)
-    one = DockerEngine()
-    yield one
-    one.end()
+    with docker_engine.running() as one:
+        yield one
 
 
 @pytest.fixture(autouse=True)

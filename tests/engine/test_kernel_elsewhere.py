@@ -2,7 +2,6 @@
 themselves, and it comes through again when all that made the cut is killed."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,8 +18,9 @@ from engine import undo
 from engine.faults.partition import Partition
 from engine.host import networks
 from engine.target import Node, Target
+from tests.engine import docker_engine
 from tests.engine.booted import MODES, Booted
-from tests.engine.docker_engine import DockerEngine, missing
+from tests.engine.docker_engine import DockerEngine
 from tests.engine.far import ROOT, FarEnd, end_warden
 from tests.engine.sshd import Sshd
 from tests.kernel import inject
@@ -66,12 +66,8 @@ class Host:
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[DockerEngine]:
-    if why := missing():
-        assert os.environ.get("CI") != "true", why
-        pytest.skip(why)
-    one = DockerEngine()
-    yield one
-    one.end()
+    with docker_engine.running() as one:
+        yield one
 
 
 @pytest.fixture

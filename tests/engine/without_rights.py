@@ -86,7 +86,7 @@ def replace_the_leader(cluster: Cluster, state: Path) -> None:
         undo.inject(state, record)
     seen: list[str] = []
     until(lambda: seen.append(inspect.leader(target, 4.0) or first) or seen[-1] != first, 60)
-    healed = {undo.heal(state, record.id).state for record in records}  # type: ignore[union-attr]
+    healed = {found.state for record in records if (found := undo.heal(state, record.id))}
     until(cluster.ready, 60)
     told = {"user": os.geteuid(), "first": first, "then": seen[-1], "healed": sorted(healed)}
     print(json.dumps({**told, "left": len(undo.records(state))}), flush=True)
