@@ -5,19 +5,20 @@ its place and what would be right, `to_dict` writes the same form back.
 """
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
-from engine import document, units
+from engine import document
 from engine.document import Lines
-from engine.errors import BadInput, Problem, there_are
+from engine.errors import BadInput, there_are
 from engine.faults import REGISTRY as FAULTS
 from engine.faults import Fault
 from engine.parameters import build, dump
 from engine.probes import REGISTRY as PROBES
 from engine.probes import Probe
+from engine.reading import Reader, shown
 from engine.rhythm import Moments, Pulse
 from engine.target import Target
 from engine.tolerance import Comparison, Tolerance, comparison
@@ -26,8 +27,6 @@ from engine.workloads import REGISTRY as WORKLOADS
 from engine.workloads import Workload
 
 STEP = ("at", "for", "pulse", "moments")  # what a step says beside its fault
-LONGEST = 24 * 3600.0  # seconds a fault, a baseline or a recovery may last
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -116,10 +115,10 @@ class Experiment:
         result["steady_state"] = [_steady_to_dict(s) for s in self.steady_state]
         if self.workload:
             result["workload"] = {self.workload[0]: dump(self.workload[1])}
-        result["baseline"] = _seconds(self.baseline)
+        result["baseline"] = shown(self.baseline)
         result["faults"] = [
             {
-                "at": _seconds(s.at), "for": _seconds(s.duration),
+                "at": shown(s.at), "for": shown(s.duration),
                 **({s.rhythm.key: s.rhythm.text()} if s.rhythm else {}), s.kind: dump(s.fault),
             }
             for s in self.faults
@@ -127,11 +126,11 @@ class Experiment:
         if self.together:
             result["together"] = True
         result["recovery"] = {
-            "timeout": _seconds(self.recovery.timeout), "stable": _seconds(self.recovery.stable),
+            "timeout": shown(self.recovery.timeout), "stable": shown(self.recovery.stable),
         }  # fmt: skip
         if self.abort_when:
             result["abort_when"] = [
-                {"probe": a.probe, "tolerance": a.when.to_dict(), "over": _seconds(a.over)}
+                {"probe": a.probe, "tolerance": a.when.to_dict(), "over": shown(a.over)}
                 for a in self.abort_when
             ]
         expect = _expect_to_dict(self.expect)
@@ -145,10 +144,6 @@ def load(text: str) -> tuple[Any, Lines]:
     return document.load(text)
 
 
-def _seconds(value: float) -> str:
-    return units.show(value, "duration")
-
-
 def _target_to_dict(target: Target) -> dict[str, Any]:
     result = target.to_dict()
     del result["environment"], result["max_down"]
@@ -156,10 +151,10 @@ def _target_to_dict(target: Target) -> dict[str, Any]:
 
 
 def _steady_to_dict(state: SteadyState) -> dict[str, Any]:
-    result: dict[str, Any] = {"probe": {state.kind: dump(state.probe)}, "every": _seconds(state.every)}
+    result: dict[str, Any] = {"probe": {state.kind: dump(state.probe)}, "every": shown(state.every)}
     if state.name != state.kind:
         result["name"] = state.name
-    result["timeout"] = _seconds(state.timeout)
+    result["timeout"] = shown(state.timeout)
     result["tolerance"] = state.tolerance.to_dict()
     return result
 
@@ -168,7 +163,7 @@ def _expect_to_dict(expect: Expect) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name in ("recover_within", "detect_within", "max_staleness"):
         if (value := getattr(expect, name)) is not None:
-            result[name] = _seconds(value)
+            result[name] = shown(value)
     for name in ("availability", "p99"):
         if (bound := getattr(expect, name)) is not None:
             result[name] = bound.text()
@@ -178,64 +173,11 @@ def _expect_to_dict(expect: Expect) -> dict[str, Any]:
     return result
 
 
-class _Reader:
-    """Collects every problem before it gives up, so that one look mends them all."""
-
+class _Reader(Reader):
     KEYS = (
         "name", "target", "targets", "steady_state", "workload", "baseline", "faults", "together", "recovery",
         "abort_when", "expect",
     )  # fmt: skip
-
-    def __init__(self, lines: Lines) -> None:
-        self.lines = lines
-        self.problems: list[Problem] = []
-
-    def bad(self, where: str, message: str) -> None:
-        self.problems.append(Problem(where, message, document.line_of(self.lines, where)))
-
-    def part(self, read: Callable[[], T], where: str = "") -> T | None:
-        """What `read` gives, or None after noting its problems."""
-        try:
-            return read()
-        except BadInput as error:
-            for problem in error.problems:
-                self.bad(problem.where or where, problem.message)
-        except ValueError as error:
-            self.bad(where, str(error))
-        return None
-
-    def mapping(self, data: object, where: str, keys: tuple[str, ...], extra: str = "") -> dict[str, Any]:
-        if not isinstance(data, Mapping):
-            self.bad(where, f"must be a mapping, not {data!r}")
-            return {}
-        for key in data:
-            if keys and key not in keys:
-                place = f"{where}.{key}" if where else str(key)
-                self.bad(place, f"unknown key; {there_are(key, keys)}{extra}")
-        return {str(key): value for key, value in data.items()}
-
-    def items(self, data: object, where: str) -> list[tuple[str, Any]]:
-        if data is None:
-            return []
-        if not isinstance(data, list | tuple):
-            self.bad(where, "must be a list; begin each entry with a dash")
-            return []
-        return [(f"{where}.{i}", item) for i, item in enumerate(data)]
-
-    def seconds(
-        self, data: Mapping[str, Any], key: str, where: str, default: float, least: float = 0.0
-    ) -> float:
-        if key not in data:
-            return default
-        place = f"{where}.{key}" if where else key
-        value = self.part(lambda: units.parse(data[key], "duration"), place)
-        if value is None:
-            return default
-        if value < least:
-            self.bad(place, f"{data[key]} is too short; at least {_seconds(least)}")
-        if value > LONGEST:
-            self.bad(place, f"{data[key]} is too long; at most {_seconds(LONGEST)}")
-        return value
 
     def experiment(self, raw: object) -> Experiment:
         data = self.mapping(raw, "", self.KEYS)
@@ -271,23 +213,6 @@ class _Reader:
         if self.problems:
             raise BadInput(self.problems)
         return result
-
-    def yes_no(self, value: object, where: str) -> bool:
-        words = {"true": True, "yes": True, "false": False, "no": False, "none": False, "": False}
-        if str(value).lower() not in words:
-            self.bad(where, f"{value!r} is neither yes nor no")
-        return words.get(str(value).lower(), False)
-
-    def one_of(self, data: Mapping[str, Any], keys: tuple[str, ...], noun: str, where: str) -> str | None:
-        """The one key of `data` that is not among `keys`."""
-        names = [key for key in data if key not in keys]
-        if len(names) == 1:
-            return names[0]
-        if names:
-            self.bad(where, f"names {len(names)} of a {noun}: {', '.join(names)}; one entry holds one {noun}")
-        else:
-            self.bad(where, f"names no {noun}")
-        return None
 
     def steady_states(self, data: object) -> tuple[SteadyState, ...]:
         items = self.items(data, "steady_state")
