@@ -32,10 +32,12 @@ def probe(chosen: Samples, i: int, joins: str, tolerance: Tolerance) -> dict[str
 
 
 def node(chosen: Samples, i: int) -> dict[str, int]:
-    """`there`: how often it answered well, or left it to another node."""
+    """`there`: how often it answered well, or left it to another node; `bad`: how often it answered, but not well."""
     mine = chosen[(chosen["node"] == i) & (chosen["probe"] == 0)]
-    good, standby = (int((mine["status"] == status).sum()) for status in (Status.OK, Status.STANDBY))
-    return {"good": good, "there": good + standby, "total": len(mine)}
+    good, standby, bad = (
+        int((mine["status"] == status).sum()) for status in (Status.OK, Status.STANDBY, Status.BAD)
+    )
+    return {"good": good, "there": good + standby, "bad": bad, "total": len(mine)}
 
 
 def operations(ended: Samples, nodes: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import { colours } from './colours.js'
 
 export const CLIENTS = 'clients'
 export const NAMES = ['ink', 'muted', 'panel', 'paper', 'line', 'edge', 'violet', 'violet-ink', 'violet-tint', 'teal',
-  'teal-ink', 'teal-tint', 'red', 'red-ink', 'red-tint', 'grey-tint', 'blue']
+  'teal-ink', 'teal-tint', 'amber', 'amber-ink', 'amber-tint', 'red', 'red-ink', 'red-tint', 'grey-tint', 'blue']
 
 const key = (from, to) => `${from}\u0000${to}`
 
@@ -46,13 +46,15 @@ export function behind({ nodes, answered = null }) {
 /** Whole percents: the arrows tell how it is shared out, the chart how exactly. */
 export const percent = (share) => `${Math.round(share * 100)} %`
 
+/** `up`: true, false, or null where nobody looked; `failing`: it answers, but not well. */
 export function state(node) {
   if (node.hurt) return 'hurt'
   if (node.up === true) return 'up'
+  if (node.failing) return 'failing'
   return node.up === false ? 'down' : 'unseen'
 }
 
-const WORDS = { hurt: 'hurt', up: '', down: 'down', unseen: 'not seen' }
+const WORDS = { hurt: 'hurt', up: '', failing: 'answers badly', down: 'down', unseen: 'not seen' }
 
 export function label(node) {
   return [node.name, node.leads ? '★ leads' : '', WORDS[state(node)], node.note ?? ''].filter(Boolean).join('\n')
@@ -109,6 +111,7 @@ export function styles(c) {
     { selector: 'node.up', style: { 'border-color': c.teal } },
     { selector: 'node.leads', style: { 'border-width': 3, 'background-color': c['teal-tint'] } },
     { selector: 'node.down', style: { 'border-color': c.red, 'border-style': 'dashed', 'background-color': c['red-tint'], color: c['red-ink'] } },
+    { selector: 'node.failing', style: { 'border-color': c.amber, 'border-style': 'dashed', 'background-color': c['amber-tint'], color: c['amber-ink'] } },
     { selector: 'node.hurt', style: { 'border-color': c.violet, 'background-color': c['violet-tint'], color: c['violet-ink'] } },
     { selector: 'edge', style: {
       width: 1.5, 'line-color': c.edge, 'curve-style': 'straight', 'overlay-opacity': 0, 'target-arrow-color': c.edge,

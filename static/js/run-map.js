@@ -38,7 +38,7 @@ export class RunMap {
     const { intervals, leader } = this.ledger
     const seen = intervals.at(-1)?.nodes?.[name]
     return {
-      name, leads: name === leader, up: seen?.total ? (seen.there ?? seen.good) > 0 : null,
+      name, leads: name === leader, up: seen?.total ? (seen.there ?? seen.good) > 0 : null, failing: seen?.bad > 0,
       hurt: this.hurting().some((fault) => !fault.links?.length && fault.nodes?.includes(name)),
     }
   }

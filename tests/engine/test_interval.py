@@ -51,7 +51,7 @@ def test_good_answers_are_counted_by_the_server_that_gave_them() -> None:
     assert interval.answered(good[:0], [""]) == {}
 
 
-def test_a_standby_is_there_and_is_not_good() -> None:
-    looks = np.zeros(3, DTYPE)
-    looks["status"] = (Status.OK, Status.STANDBY, Status.CONNECTION)
-    assert interval.node(looks, 0) == {"good": 1, "there": 2, "total": 3}
+def test_a_standby_is_there_and_a_wrong_answer_is_no_silence() -> None:
+    looks = np.zeros(4, DTYPE)
+    looks["status"] = (Status.OK, Status.STANDBY, Status.CONNECTION, Status.BAD)
+    assert interval.node(looks, 0) == {"good": 1, "there": 2, "bad": 1, "total": 4}
