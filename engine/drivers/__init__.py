@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine.capabilities import WORDS, Either, Filter, Needs, Network, ReadBack
-from engine.errors import BadInput, EngineError, Refused
+from engine.errors import BadInput, EngineError, Problem, Refused
 from engine.parameters import build, param
 from engine.registry import Registry
 from engine.target import Node
@@ -148,7 +148,13 @@ def control(node: Node) -> Driver | None:
     """The driver that controls `node`; None where it can only be looked at. Raises BadInput."""
     if not node.control:
         return None
-    return build(REGISTRY.get(node.control, "driver"), node.control_params, f"driver.{node.control}")
+    found, place = REGISTRY.get(node.control, "driver"), f"driver.{node.control}"
+    if found.beside:
+        why = (
+            f"is not named: it comes by itself with a node that one of these controls: {listed(found.beside)}"
+        )
+        raise BadInput([Problem(place, why)])
+    return build(found, node.control_params, place)
 
 
 def addresses(node: Node) -> list[str]:

@@ -1,6 +1,7 @@
 """What every plug-in must do: tested by being in its folder."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,8 @@ def test_an_injection_that_fails_is_healed(
 @pytest.mark.parametrize("cls", [c for _, c in checkers.REGISTRY], ids=checkers.REGISTRY.names())
 def test_a_checker_does_not_judge_what_it_has_not_seen(cls: Any) -> None:
     assert cls().check(History([])).verdict is Verdict.UNKNOWN
+
+
+def test_a_driver_that_comes_beside_others_is_not_named() -> None:
+    with pytest.raises(BadInput, match=r"driver\.kernel: is not named: .* process, systemd, docker and lab"):
+        drivers.control(replace(NODE, control="kernel"))
