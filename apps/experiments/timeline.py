@@ -25,6 +25,7 @@ class Bar:
     label_x: str
     anchor: str
     title: str
+    step: int | None = None  # of a fault: its place among the faults of the experiment
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Drawing:
     lanes: tuple[Lane, ...]
     ticks: tuple[Tick, ...]
     words: tuple[tuple[str, str], ...]
+    whole: float  # seconds from its left end to its right one
 
 
 def draw(experiment: Experiment, plan: dict[str, Any]) -> Drawing:
@@ -48,7 +50,7 @@ def draw(experiment: Experiment, plan: dict[str, Any]) -> Drawing:
         lanes.insert(0, Lane("load", (_bar("load", 0.0, whole, _workload(experiment), whole),)))
     lanes.append(Lane("watch", (_bar("watch", 0.0, whole, _watching(experiment), whole),)))
     phases = [_bar(_phase(p, whole), p["start"], p["end"], p["name"], whole) for p in plan["phases"]]
-    return Drawing(tuple(phases), tuple(lanes), _ticks(whole), _words(experiment, plan))
+    return Drawing(tuple(phases), tuple(lanes), _ticks(whole), _words(experiment, plan), whole)
 
 
 def _phase(phase: dict[str, Any], whole: float) -> str:
@@ -73,7 +75,8 @@ def _lane(times: list[dict[str, Any]], whole: float) -> Lane:
         bars[-1] = replace(
             bars[-1], label=end.label, label_x=percent(label_x / whole * 100), anchor=at, kind="fault"
         )
-    return Lane(times[0]["fault"], tuple(bars))
+    step = int(_step_of(times[0]).removeprefix("f"))
+    return Lane(times[0]["fault"], tuple(replace(bar, step=step) for bar in bars))
 
 
 def _bar(kind: str, start: float, end: float, label: str, whole: float) -> Bar:

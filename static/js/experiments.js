@@ -1,4 +1,5 @@
-// The experiment editor: a problem's line number leads to the line in the text; the map cuts links.
+// The experiment editor: a problem's line number leads to the line in the text; the map cuts links, the plan is dragged.
+import { Dragging } from './dragging.js'
 import { LinkPicker } from './picker.js'
 
 function goToLine(line) {
@@ -19,3 +20,5 @@ document.addEventListener('click', (event) => {
 
 const card = document.getElementById('map-card')
 if (card) new LinkPicker(card, document.getElementById('editor'))
+const preview = document.getElementById('preview')
+if (preview) new Dragging(preview, document.getElementById('editor'))
