@@ -5,12 +5,13 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 
 from engine.proxy.loop import Loop
+from engine.switch import large
 from engine.switch.effect import Carrier, Effect
 from engine.switch.frames import ARP, TO, TYPE
 from engine.switch.ports import Port
 
 BURST = 32  # packets of one port before others have their turn
-LARGEST = 1 << 17
+TURN = 500_000  # bytes of one port before others have theirs: what is read is sent while processors still have it
 LATE = 1_000_000_000  # ns after which a packet is seen at the latest; else the wall clock was set meanwhile
 WAITING = 256 << 20  # bytes that may wait on a lane; what comes then is lost
 
@@ -56,7 +57,7 @@ class Lanes:
 
     def __init__(self, loop: Loop, ports: Sequence[Port]) -> None:
         self.ports = {port.name: port for port in ports}
-        self._loop, self._buffer = loop, bytearray(LARGEST)
+        self._loop, self._buffer = loop, bytearray(large.LARGEST + (1 << 12))
         self._view = memoryview(self._buffer)
         self._clear = dict.fromkeys(self.ports, True)
         self._of = {
@@ -84,6 +85,7 @@ class Lanes:
         if not self._clear[port.name]:
             return self._receive_stamped(port, lanes)
         buffer, view, receive = self._buffer, self._view, port.socket.recv_into
+        taken = 0
         for _ in range(BURST):
             try:
                 size = receive(buffer)
@@ -91,6 +93,8 @@ class Lanes:
                 return None
             for lane in _meant(buffer, lanes):
                 lane.target.send(view[:size])
+            if (taken := taken + size) > TURN:
+                return None
         return None
 
     def _clocks(self) -> tuple[int, int]:
@@ -104,6 +108,7 @@ class Lanes:
         """As `_receive`, where something happens to packets of the port: by when each really came."""
         buffer, view = self._buffer, self._view
         now, ahead = self._clocks()
+        taken = 0
         for _ in range(BURST):
             try:
                 size, stamp = port.receive(buffer)
@@ -115,6 +120,8 @@ class Lanes:
                     lane.target.send(view[:size])
                 else:
                     lane.carry(bytes(view[:size]), came)
+            if (taken := taken + size) > TURN:
+                return
 
 
 def _meant(buffer: bytearray, lanes: dict[bytes, Lane]) -> Iterable[Lane]:

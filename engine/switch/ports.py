@@ -8,6 +8,7 @@ import struct
 
 from engine.clock import NS
 from engine.lab import namespaces
+from engine.switch import large
 
 _SOL_PACKET, _VNET_HDR, _QDISC_BYPASS, _IGNORE_OUTGOING = 263, 15, 20, 23
 _ETH_P_ALL = 3
@@ -26,6 +27,9 @@ class Port:
         self._far, self._space = far, space
         self.socket = _packets(device)
         self.fileno = self.socket.fileno()
+        large.allow(device)
+        with namespaces.inside(space):
+            large.allow(far)
         self.keep_whole(True)  # a switch that was killed may have left it otherwise
 
     def stamp(self, on: bool) -> None:
