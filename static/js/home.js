@@ -33,6 +33,15 @@ function trace(line, i, c) {
   }
 }
 
+const LEAST = 3_600_000 // ms that the time axis spans: of one run alone it would show single seconds
+
+function span(lines) {
+  const times = lines.flatMap(({ x }) => x.map((at) => Date.parse(at)))
+  const [first, last] = [Math.min(...times), Math.max(...times)]
+  const pad = Math.max((last - first) * 0.03, (LEAST - (last - first)) / 2)
+  return [first - pad, last + pad].map((at) => new Date(at).toISOString())
+}
+
 function draw() {
   const text = stored()
   shown = text
@@ -45,7 +54,7 @@ function draw() {
   Plotly.react(root, lines.map((line, i) => trace(line, i, c)), {
     margin: { l: 44, r: 10, t: 4, b: 28 }, height: 220, paper_bgcolor: 'transparent', plot_bgcolor: 'transparent', font,
     showlegend: true, legend: { orientation: 'h', y: -0.22, font }, hovermode: 'x unified', hoverlabel: { bgcolor: c.panel, bordercolor: c.line, font: { color: c.ink } },
-    xaxis: { type: 'date', gridcolor: 'transparent', linecolor: c.line, fixedrange: true, tickformatstops: [{ dtickrange: [null, 59_000], value: '%H:%M:%S' }, { dtickrange: [59_000, 86_000_000], value: '%H:%M' }, { dtickrange: [86_000_000, null], value: '%e %b' }], nticks: root.clientWidth < 500 ? 4 : 8 },
+    xaxis: { type: 'date', range: span(lines), gridcolor: 'transparent', linecolor: c.line, fixedrange: true, tickformatstops: [{ dtickrange: [null, 59_000], value: '%H:%M:%S' }, { dtickrange: [59_000, 86_000_000], value: '%H:%M' }, { dtickrange: [86_000_000, null], value: '%e %b' }], nticks: root.clientWidth < 500 ? 4 : 8 },
     yaxis: { range: [0, 1.15 * Math.max(...lines.flatMap((line) => line.y))], gridcolor: c.line, ticksuffix: ' s', nticks: 5, fixedrange: true, zeroline: false },
   }, CONFIG)
   root.dataset.points = String(lines.reduce((sum, line) => sum + line.x.length, 0))
