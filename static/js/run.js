@@ -105,7 +105,7 @@ function showFacts() {
   }
   const attempted = totals.ok + totals.fail + totals.info
   if (attempted) {
-    rows.push(row('Operations', make('b', '', count(totals.ok)), make('span', 'muted', ' ok '), `${count(totals.fail)} failed, ${count(totals.info)} unknown`))
+    rows.push(row('Operations', make('b', '', count(totals.ok)), make('span', 'muted', ' ok, '), `${count(totals.fail)} failed, ${count(totals.info)} unknown`))
   }
   if (shown.violation) rows.push(row('Data', make('b', 'bad-text', 'wrong'), make('span', 'muted', ` first seen at ${moment(shown.violation.at)}`)))
   if (shown.lanes.size) rows.push(row('Leader', make('b', '', leader ?? 'none')))
