@@ -16,6 +16,7 @@ import psutil
 from bench import _links as links
 from bench._servers import ROOT
 from chaosboard import ports
+from engine.proxy import files as limits
 
 IDLE, WARM, PASSING = 10_000, 10_000, 100_000
 SPARE = 64  # files that the proxy keeps for others
@@ -53,9 +54,8 @@ def echo() -> Iterator[int]:
 
 def raise_limit() -> int:
     """Before anything is started, for children have the limits of their parent; how many files that are."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
+    limits.raise_limit()
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
 
 
 def memory(way: links.Way) -> int:
@@ -72,14 +72,16 @@ def answers(one: socket.socket) -> bool:
 
 
 def idle() -> bool:
-    count = min(IDLE, (raise_limit() - SPARE) // 2)
+    limit = raise_limit()
+    count = min(IDLE, (limit - SPARE) // 2)
+    why = "" if count == IDLE else f" (this user may open {limit:,} files, and each takes two)"
     with echo() as port, links.ours(port) as way:
         before, found = memory(way), []
         for _ in range(count):
             found.append(socket.create_connection(("127.0.0.1", way.port), timeout=10))
         good = all(map(answers, [found[0], found[-1], *random.sample(found, 200)]))
         each = (memory(way) - before) / count
-        print(f"{count:,} idle connections: {each / 1e3:.1f} kB each in the proxy; "
+        print(f"{count:,} idle connections{why}: {each / 1e3:.1f} kB each in the proxy; "
               f"{'those asked answer' if good else 'NOT all of those asked answer'}")  # fmt: skip
         for one in found:
             one.close()
