@@ -117,6 +117,8 @@ class Editor:
         try:
             if self.mode == "yaml":
                 return {"drawing": drawing_of(*services.check(*load(self.text)))}
+            if not self.draft.values.get("target"):
+                return {"unbegun": True}  # a new form, of which everything is missing yet
             document, problems = self.draft.document()
             return _drawn(document, problems)
         except BadInput as error:

@@ -51,6 +51,14 @@ def test_name_and_service_are_enough(ada: Client) -> None:
 
 
 @pytest.mark.usefixtures("orders")
+def test_a_new_form_asks_for_the_service_and_lists_no_faults_of_what_was_not_begun(ada: Client) -> None:
+    make_target("payments")
+    page = ada.get(ADD).content.decode()
+    assert "Choose the service: then the plan is drawn here." in page
+    assert "What is missing" not in page
+
+
+@pytest.mark.usefixtures("orders")
 def test_the_drawn_form_needs_only_a_name(ada: Client) -> None:
     fields = drawn(ada)
     assert fields["target"] == "orders"
