@@ -13,6 +13,8 @@ from engine.lab.places import Place
 
 LAB = "CHAOSBOARD_LAB"  # in the environment of a lab's processes: the directory of their system
 
+_DUMPED = "Crash dump is being written"  # Erlang's last word, after the one that tells why
+
 
 @dataclass(frozen=True)
 class Server:
@@ -77,9 +79,9 @@ class Server:
         """What it said last; what it wrote before its log was set up is beside it."""
         for path in (self.log_file.with_suffix(".out"), self.log_file):
             with suppress(OSError):
-                lines = path.read_text(errors="replace").strip().splitlines()
-                if lines:
-                    return lines[-1][:300]
+                lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
+                if told := [line for line in lines if not line.startswith(_DUMPED)]:
+                    return told[-1][:300]
         return "it left no message"
 
 

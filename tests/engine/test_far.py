@@ -51,7 +51,7 @@ def test_it_hurts_and_heals_by_its_own_record(far: FarEnd, sleeper: psutil.Proce
     assert [r.id for r in undo.records(far.state)] == ["a1"]
     assert not paused(sleeper)
     assert far.ask("inject", id="a1") == {}
-    assert paused(sleeper)
+    until(lambda: paused(sleeper))
     for _ in range(2):
         assert far.ask("heal", id="a1")["gone"] is True
         assert not paused(sleeper)
@@ -61,7 +61,7 @@ def test_it_hurts_and_heals_by_its_own_record(far: FarEnd, sleeper: psutil.Proce
 def test_silence_heals_there_even_when_the_pipe_is_cut(far: FarEnd, sleeper: psutil.Process) -> None:
     far.prepare("a1", "pause", node(sleeper), 600)
     far.ask("inject", id="a1")
-    assert paused(sleeper)
+    until(lambda: paused(sleeper))
     far.process.kill()
     until(lambda: not paused(sleeper), undo.LEASE + 5)
     until(lambda: undo.records(far.state) == [])
@@ -111,7 +111,7 @@ def test_what_was_left_hurt_is_healed_when_it_comes_up(far: FarEnd, sleeper: psu
     far.ask("inject", id="a1")
     far.process.kill()
     end_warden(far.state)
-    assert paused(sleeper)
+    until(lambda: paused(sleeper))
     (undo.folder(far.state) / "a1.lease").write_text("0")  # as after an hour
     again = FarEnd(far.state)
     try:

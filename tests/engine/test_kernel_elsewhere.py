@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,14 @@ def containers(engine: DockerEngine) -> Iterator[Host]:
     engine.clear()
 
 
+def _running(init: int, word: str) -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process(init).children(recursive=True):
+        with suppress(psutil.Error):
+            found += [process] if word in process.cmdline() else []
+    return found
+
+
 @pytest.fixture
 def units(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """Two nodes, and a unit with a network of its own: the third, which is hurt."""
@@ -97,7 +106,8 @@ def units(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     host = Booted(tmp_path_factory.mktemp("booted"), MODES[0])
     try:
         host.systemctl("start", "dbus", "apart")
-        [sleeps] = [p for p in psutil.Process(host.init).children(recursive=True) if "1005" in p.cmdline()]
+        until(lambda: _running(host.init, "1005"))  # systemd tells of a start before the program is there
+        [sleeps] = _running(host.init, "1005")
         with network(2) as net:
             unit = space_of("n3", "10.77.0.3", sleeps.pid)
             join(net.hub, unit, sleeps.pid)

@@ -103,7 +103,7 @@ def test_a_process_there_is_hurt_and_healed(
     assert left_there(sshd) == [record.line]
     undo.inject(state, record)
     if fault == "pause":
-        assert paused(napper.pid)
+        until(lambda: paused(napper.pid))
     else:
         until(lambda: napper.child.poll() is not None)
     healed = undo.heal(state, record.id)
@@ -160,7 +160,7 @@ def test_it_heals_there_when_who_paused_is_killed(
 ) -> None:
     """kill -9 of the injector, and nobody else here who would heal."""
     child = injector(node(sshd, napper, python), state)
-    assert paused(napper.pid)
+    until(lambda: paused(napper.pid))
     child.kill()
     child.wait()
     assert not warden.watching(state)
@@ -196,7 +196,7 @@ def test_it_heals_there_when_the_connection_is_cut_for_good(
     other = Sshd(tmp_path_factory.mktemp("cut"))
     child = injector(node(other, napper, python), state)
     try:
-        assert paused(napper.pid)
+        until(lambda: paused(napper.pid))
         other.stop()
         until(lambda: not paused(napper.pid), undo.LEASE + 5)
         assert child.poll() is None

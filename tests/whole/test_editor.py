@@ -84,7 +84,7 @@ def test_links_are_picked_on_the_map_and_beside_it(
     links, words = page.locator("[name=step-1-partition-links]"), page.locator("#cutting")
     page.locator("[name=step-1-partition-topology]").select_option("")
     links.fill("n1 -> n2")
-    expect(words).to_contain_text("1 of 6 links are cut")
+    expect(words).to_contain_text("Cut n1 → n2")
     page.get_by_text("Link by link").click()
     page.locator('#links button[data-from="n2"][data-to="n1"]').click()
     expect(links).to_have_value("n1 <-> n2")
