@@ -85,25 +85,25 @@ class Usual:
         return found
 
 
-def _overlooked(port: int) -> set[int]:
-    """Who listened on `port` already when `listeners` did not see it: it reads tables that change meanwhile.
-
-    One that has started since does not count: it was not there.
-    """
-    looked = time.time()
+def _tell_of_nobody(port: int) -> None:
+    """Prints the tables in which nobody listens on `port`, and who does a moment later. It counts all the same."""
     tables = [Path(f"/proc/net/{table}").read_text() for table in ("tcp", "tcp6")]
-    time.sleep(1.0)
-    found = {pid for pid in listeners(port) if psutil.Process(pid).create_time() < looked - 1.0}
-    for pid in found:
-        sockets = [os.readlink(file.path) for file in os.scandir(f"/proc/{pid}/fd")]
-        print(f"      overlooked: pid {pid} on port {port}, {sockets}, while the tables were:", flush=True)
-        print(*(line for table in tables for line in table.splitlines() if " 0A " in line), sep="\n")
-    return found
+    time.sleep(1.0)  # not to wait for it: only to tell an overlooked listener from none
+    for pid in listeners(port):
+        with suppress(OSError, psutil.Error):
+            age = time.time() - psutil.Process(pid).create_time()
+            sockets = [os.readlink(file.path) for file in os.scandir(f"/proc/{pid}/fd")]
+            print(
+                f"      a second later: pid {pid}, {age:.1f} s old, listens on {port}, {sockets}", flush=True
+            )
+    print(*(line for table in tables for line in table.splitlines() if " 0A " in line), sep="\n", flush=True)
 
 
 def wrong_with(port: int, usual: Usual | None, state: Path) -> list[str]:
     """What is not as usual with the server on `port`; "does not run" where nobody listens."""
-    pids = listeners(port) or _overlooked(port)
+    pids = listeners(port)
+    if not pids:
+        _tell_of_nobody(port)
     found = [] if len(pids) == 1 else [f"runs {len(pids)} times" if pids else "does not run"]
     for pid in pids:
         with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
